@@ -1,1 +1,3 @@
-//! placeholder
+//! PAR, the Pixell Agent Runtime: fetch one agent package, check it, sandbox it, serve it.
+
+pub mod backend;

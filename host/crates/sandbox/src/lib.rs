@@ -1,1 +1,3 @@
-//! placeholder
+//! The only crate of PAR that names the WebAssembly engine.
+
+pub mod call;

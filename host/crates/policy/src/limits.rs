@@ -1,0 +1,111 @@
+//! How much of a granted thing an agent may use.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+/// A limit the operator set to a value no instance can run with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, got `{got}`")]
+pub struct OutOfRange {
+    expected: &'static str,
+    got: u64,
+}
+
+/// Most linear memory one instance may hold, its own image included.
+///
+/// Unit: bytes. Source: `PAR_MEMORY_MIB`; default 512 MiB. Enforced by the resource limiter
+/// of the store; the agent sees a `MemoryError`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemoryLimit(usize);
+
+impl MemoryLimit {
+    /// What an instance gets when nobody sets a limit.
+    pub const DEFAULT: Self = Self(512 << 20);
+
+    /// Parses a limit in mebibytes.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] below 64 MiB, where the interpreter does not start, and above 4096 MiB,
+    /// the most a 32-bit guest can address.
+    pub fn from_mib(mib: u64) -> Result<Self, OutOfRange> {
+        let out_of_range = OutOfRange { expected: "64 to 4096 MiB", got: mib };
+        if !(64..=4096).contains(&mib) {
+            return Err(out_of_range);
+        }
+        usize::try_from(mib << 20).map(Self).map_err(|_| out_of_range)
+    }
+
+    /// The limit in bytes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        self.0
+    }
+}
+
+/// Longest wall-clock time one request may take, waiting for an instance included.
+///
+/// Unit: seconds. Source: `REQUEST_TIMEOUT_SEC`; default 30. Enforced by a timer around the
+/// call; the epoch tick makes guest code that never yields reachable by that timer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestTimeout(Duration);
+
+impl RequestTimeout {
+    /// What a request gets when nobody sets a limit.
+    pub const DEFAULT: Self = Self(Duration::from_secs(30));
+
+    /// Wraps a duration.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] for zero and for more than a day.
+    pub fn new(duration: Duration) -> Result<Self, OutOfRange> {
+        if duration.is_zero() || duration > Duration::from_secs(86_400) {
+            return Err(OutOfRange { expected: "more than 0 and at most 86400 s", got: duration.as_secs() });
+        }
+        Ok(Self(duration))
+    }
+
+    /// The limit as a duration.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+}
+
+/// How many instances of the agent share the load.
+///
+/// Source: `PAR_INSTANCES`; default: the number of cores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InstanceCount(NonZeroUsize);
+
+impl InstanceCount {
+    /// Wraps a count.
+    ///
+    /// # Errors
+    /// [`OutOfRange`] for 0 and above 256.
+    pub fn new(count: u64) -> Result<Self, OutOfRange> {
+        let out_of_range = OutOfRange { expected: "1 to 256", got: count };
+        usize::try_from(count)
+            .ok()
+            .filter(|count| *count <= 256)
+            .and_then(NonZeroUsize::new)
+            .map(Self)
+            .ok_or(out_of_range)
+    }
+
+    /// The count.
+    #[must_use]
+    pub const fn get(self) -> usize {
+        self.0.get()
+    }
+}
+
+/// Every limit one agent runs under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory of one instance.
+    pub memory: MemoryLimit,
+    /// Time of one request.
+    pub request_timeout: RequestTimeout,
+    /// Instances that share the load.
+    pub instances: InstanceCount,
+}

@@ -1,0 +1,115 @@
+//! What a surface asks of an agent and what it gets back, whichever backend answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+/// Which of the agent's applications answers an HTTP request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// The application or router of `rest.entry` or `http_server`.
+    Rest,
+    /// The application of `ui.entry`.
+    Ui,
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub enum RequestBody {
+    /// Complete and in memory; may be empty.
+    Complete(Bytes),
+    /// Still arriving. The sender closes the channel at the end, and sends an error when the
+    /// client broke off.
+    Streamed(mpsc::Receiver<Result<Bytes, BodyBroken>>),
+}
+
+/// The other side ended a body before it was complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the body ended before it was complete")]
+pub struct BodyBroken;
+
+/// One HTTP request for the agent.
+#[derive(Debug)]
+pub struct HttpCall {
+    /// Which application answers.
+    pub surface: Surface,
+    /// Method, URI, version and headers as received; hop-by-hop headers already removed.
+    pub head: http::request::Parts,
+    /// The body.
+    pub body: RequestBody,
+    /// The prefix of the path that mounts the agent, `""` at the root.
+    pub root_path: Arc<str>,
+    /// The peer of the connection.
+    pub client: Option<SocketAddr>,
+    /// The local address of the connection.
+    pub server: SocketAddr,
+    /// When the caller gets its 504.
+    pub deadline: Instant,
+}
+
+/// The body of a response.
+#[derive(Debug)]
+pub enum ReplyBody {
+    /// Complete and in memory; may be empty.
+    Complete(Bytes),
+    /// Still being produced. An error ends a body that will never be complete. Dropping the
+    /// receiver tells the agent that the client went away.
+    Streamed(mpsc::Receiver<Result<Bytes, CallError>>),
+}
+
+/// One HTTP response of the agent.
+pub type HttpReply = http::Response<ReplyBody>;
+
+/// Parameters of an action, in the form the caller used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parameters {
+    /// `ActionRequest.parameters`, strings to strings.
+    Text(Vec<(String, String)>),
+    /// A JSON object, from a request in A2A form.
+    Json(String),
+}
+
+/// One action for the agent's handlers.
+#[derive(Debug)]
+pub struct ActionCall {
+    /// The name of the action.
+    pub action: String,
+    /// Its parameters.
+    pub parameters: Parameters,
+    /// When the caller gets its error.
+    pub deadline: Instant,
+}
+
+/// Why a call has no answer. The text is for the log; callers see only the code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The deadline passed.
+    #[error("the agent did not answer before the deadline")]
+    TimedOut,
+    /// The instance was dropped while it served the call.
+    #[error("the instance was dropped while it served the call: {0}")]
+    InstanceLost(Arc<str>),
+    /// No instance could take the call: all are starting, or the backend is stopping.
+    #[error("no instance is ready")]
+    Unavailable,
+    /// Too many calls are waiting already.
+    #[error("too many calls are waiting")]
+    Overloaded,
+    /// The agent has no action of that name.
+    #[error("no action `{0}`")]
+    ActionNotFound(String),
+    /// The agent raised; `message` is `str()` of its exception.
+    #[error("the agent raised: {message}")]
+    Raised {
+        /// `str()` of the exception.
+        message: String,
+        /// The formatted traceback, for the log only.
+        traceback: String,
+    },
+    /// The agent broke the protocol of its surface, or answered what HTTP cannot carry.
+    #[error("the agent answered something that is not a response: {0}")]
+    Protocol(String),
+}
