@@ -1,3 +1,26 @@
 //! The only crate of PAR that names the WebAssembly engine.
+//!
+//! A [`Sandbox`] is one agent in as many instances as its limits say. Each instance is a
+//! store of its own, built by one function from [`par_policy::Grants`], and serves many calls
+//! at once. An instance that traps or holds a call past its deadline is replaced.
 
+mod alarm;
+mod bindings;
+mod body;
 pub mod call;
+mod component;
+mod convert;
+mod drive;
+mod engine;
+mod flight;
+mod imports;
+mod instance;
+mod output;
+mod pool;
+mod sandbox;
+mod store;
+
+pub use component::Guest;
+pub use engine::{EPOCH_TICK, Engine};
+pub use sandbox::{AgentDescription, AgentSpec, RestEntry, Sandbox, SandboxSpec, StartError};
+pub use store::Mount;

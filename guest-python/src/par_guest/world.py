@@ -1,0 +1,156 @@
+"""The exports of the component, as componentize-py looks them up: one class an interface.
+
+Each is thin: it turns the types of the world into those of the modules that do the work.
+Nothing may be raised out of here but `Err`, or the instance is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+from typing import Any
+
+from componentize_py_types import Err
+from wit_world.exports import lifecycle as world
+from wit_world.exports.actions import Parameters_Json
+from wit_world.exports.http import Surface
+from wit_world.imports import log
+from wit_world.imports.failure import Failure, Reason
+
+from par_guest import actions, logs, platform_fixes, rest, restoring
+from par_guest.asgi import HttpCall
+from par_guest.context import current_call
+from par_guest.failures import failure_of, load_failure
+from par_guest.lifespan import Lifespan
+from par_guest.loading import LoadFailure, use_python_path
+from par_guest.loop import HomeCall, loop
+
+# Where a deps layer keeps its packages: it has the layout of a virtual environment.
+SITE_PACKAGES = "/deps/lib/python3.14/site-packages"
+
+# Collections every few requests cost more than the cycles they find: a request leaves few,
+# and what was loaded is frozen out of every collection.
+GC_THRESHOLD = 20_000
+
+_LEVELS = {level.name.lower(): level for level in log.Level}
+
+
+class _Agent:
+    """What `load` made of the package."""
+
+    def __init__(self) -> None:
+        self.rest: rest.Served | None = None
+        self.ui: rest.Served | None = None
+        self.actions = actions.Actions()
+        self.lifespans: list[Lifespan] = []
+
+
+_agent = _Agent()
+
+
+class Lifecycle:
+    """`lifecycle`: load, run, start, stop."""
+
+    def load(self, spec: world.AgentSpec) -> world.AgentDescription:
+        try:
+            return _load(spec)
+        except LoadFailure as error:
+            raise Err(load_failure(error)) from None
+        except BaseException as error:
+            raise Err(failure_of(error, Reason.IMPORT_FAILED)) from None
+
+    def run(self) -> HomeCall:
+        restoring.after_restore()
+        return HomeCall()
+
+    async def start(self) -> None:
+        for lifespan in _agent.lifespans:
+            try:
+                await lifespan.startup()
+            except LoadFailure as error:
+                raise Err(load_failure(error)) from None
+            except BaseException as error:
+                raise Err(failure_of(error, Reason.STARTUP_FAILED)) from None
+
+    async def stop(self) -> None:
+        try:
+            for lifespan in reversed(_agent.lifespans):
+                await lifespan.shutdown()
+        except BaseException as error:
+            raise Err(failure_of(error)) from None
+        finally:
+            # Only after this call has returned its result may the home end.
+            loop.call_soon(loop.stop_home)
+
+
+class Http:
+    """`http`: one request."""
+
+    def handle(self, request: Any) -> Any:
+        served = _agent.ui if request.surface is Surface.UI else _agent.rest
+        if served is None:
+            return _refuse("the agent has no such surface")
+        return HttpCall(served.asgi, request, served.lifespan.state)
+
+
+class Actions:
+    """`actions`: one action."""
+
+    async def invoke(self, request: Any) -> str:
+        current_call.set(request.id)
+        try:
+            parameters = request.parameters
+            if isinstance(parameters, Parameters_Json):
+                values = json.loads(parameters.value)
+            else:
+                values = dict(parameters.value)
+            return await _agent.actions.invoke(request.action, values)
+        except actions.ActionNotFound:
+            raise Err(Failure(Reason.ACTION_NOT_FOUND, request.action, "")) from None
+        except BaseException as error:
+            raise Err(failure_of(error)) from None
+
+
+async def _refuse(message: str) -> Any:
+    raise Err(Failure(Reason.PROTOCOL, message, ""))
+
+
+def _load(spec: world.AgentSpec) -> world.AgentDescription:
+    restoring.after_restore()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)
+    logs.install(_emit)
+    platform_fixes.apply()
+    paths = [*spec.python_path, SITE_PACKAGES]
+    use_python_path(paths)
+
+    warnings: list[str] = []
+    if spec.rest is not None:
+        entry = rest.mount if isinstance(spec.rest, world.RestEntry_Mount) else rest.application
+        _agent.rest = entry(spec.rest.value, paths)
+        _agent.lifespans.append(_agent.rest.lifespan)
+    if spec.ui is not None:
+        _agent.ui = rest.application(spec.ui, paths)
+        if _agent.rest is None or _agent.ui.asgi is not _agent.rest.asgi:
+            _agent.lifespans.append(_agent.ui.lifespan)
+    if spec.actions is not None:
+        _agent.actions = actions.load(spec.actions, paths)
+        warnings.extend(_agent.actions.warnings)
+
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_THRESHOLD)
+    return world.AgentDescription(
+        rest=_agent.rest.kind if _agent.rest else "",
+        ui=_agent.ui.kind if _agent.ui else "",
+        actions=_agent.actions.names,
+        lifespan=any(lifespan.wanted for lifespan in _agent.lifespans),
+        modules=len(sys.modules),
+        warnings=warnings,
+    )
+
+
+def _emit(level: str, logger: str, message: str, traceback: str | None, call: int | None) -> None:
+    log.emit(log.Entry(_LEVELS[level], logger, message, traceback, call))

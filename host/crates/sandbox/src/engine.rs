@@ -1,0 +1,102 @@
+//! The engine: how guest code is compiled and stopped.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::{Config, Engine as Wasmtime, Inlining, OptLevel};
+
+use crate::StartError;
+
+/// How often running guest code is interrupted to let others run.
+///
+/// Deadlines reach a guest that never yields only at a tick, so this bounds how far one can
+/// be overrun; a shorter tick costs throughput.
+pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+
+/// Stack for guest frames. The default of half a mebibyte ends at a JSON document nested a
+/// few hundred levels deep, long before Python's own recursion limit does.
+const WASM_STACK_BYTES: usize = 4 << 20;
+
+/// Room for host functions called at the far end of the guest's stack.
+const HOST_STACK_BYTES: usize = 1 << 20;
+
+/// Compiles and runs components, all under the same rules.
+#[derive(Clone)]
+pub struct Engine {
+    wasmtime: Wasmtime,
+    ticker: Arc<Ticker>,
+}
+
+impl Engine {
+    /// Creates the engine of the process and starts its clock.
+    ///
+    /// # Errors
+    /// [`StartError::Engine`] when the machine lacks what the configuration needs.
+    pub fn new() -> Result<Self, StartError> {
+        let wasmtime = Wasmtime::new(&config()).map_err(StartError::engine)?;
+        let ticker = Arc::new(Ticker::start(wasmtime.clone())?);
+        Ok(Self { wasmtime, ticker })
+    }
+
+    pub(crate) fn wasmtime(&self) -> &Wasmtime {
+        &self.wasmtime
+    }
+
+    /// Compiles a component to what [`crate::component`] can map into memory.
+    ///
+    /// # Errors
+    /// [`StartError::Engine`] when `wasm` is not a valid component.
+    pub fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, StartError> {
+        self.wasmtime.precompile_component(wasm).map_err(StartError::engine)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("ticking", &!self.ticker.stop.load(Ordering::Relaxed)).finish_non_exhaustive()
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config.wasm_component_model(true);
+    config.wasm_component_model_async(true);
+    config.epoch_interruption(true);
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.compiler_inlining(Inlining::Yes);
+    // Python calls through tables all the time; filling them at instantiation saves the
+    // check at each call.
+    config.table_lazy_init(false);
+    config.max_wasm_stack(WASM_STACK_BYTES);
+    config.async_stack_size(WASM_STACK_BYTES + HOST_STACK_BYTES);
+    config
+}
+
+/// The thread that moves the epoch; it ends with the last clone of the engine.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+}
+
+impl Ticker {
+    fn start(engine: Wasmtime) -> Result<Self, StartError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        std::thread::Builder::new()
+            .name("epoch".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::thread::sleep(EPOCH_TICK);
+                    engine.increment_epoch();
+                }
+            })
+            .map_err(StartError::Thread)?;
+        Ok(Self { stop })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

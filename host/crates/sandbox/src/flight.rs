@@ -1,0 +1,73 @@
+//! One call in flight, as caller and guest both see it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::instance::Shared;
+
+/// The facts about a call that change while it runs.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    instance: Arc<Shared>,
+    over: AtomicBool,
+    over_changed: Notify,
+    reply_broken: AtomicBool,
+    request_broken: AtomicBool,
+}
+
+impl Flight {
+    /// A call that starts now; the instance counts it until [`Flight::end`].
+    pub(crate) fn start(instance: &Arc<Shared>) -> Arc<Self> {
+        instance.call_starts();
+        Arc::new(Self {
+            instance: Arc::clone(instance),
+            over: AtomicBool::new(false),
+            over_changed: Notify::new(),
+            reply_broken: AtomicBool::new(false),
+            request_broken: AtomicBool::new(false),
+        })
+    }
+
+    /// Nobody listens any more.
+    pub(crate) fn end(&self) {
+        if !self.over.swap(true, Ordering::AcqRel) {
+            self.over_changed.notify_waiters();
+            self.instance.call_ends();
+        }
+    }
+
+    /// Returns when nobody listens any more.
+    pub(crate) async fn ended(&self) {
+        let mut changed = std::pin::pin!(self.over_changed.notified());
+        changed.as_mut().enable();
+        if !self.over.load(Ordering::Acquire) {
+            changed.await;
+        }
+    }
+
+    /// The response will never be complete.
+    pub(crate) fn mark_reply_broken(&self) {
+        self.reply_broken.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn reply_is_broken(&self) -> bool {
+        self.reply_broken.load(Ordering::Acquire)
+    }
+
+    /// The client broke off in the middle of its request.
+    pub(crate) fn mark_request_broken(&self) {
+        self.request_broken.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn request_is_broken(&self) -> bool {
+        self.request_broken.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,106 @@
+//! The host's side of the world: the alarm, calls in flight, and the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use wasmtime::component::{Access, Accessor, HasSelf, Linker};
+
+use crate::alarm::Alarm;
+use crate::bindings::Agent;
+use crate::bindings::pixell::agent::{calls, clock, failure, log};
+use crate::flight::Flight;
+use crate::store::State;
+
+/// What the imports of one instance share.
+#[derive(Default)]
+pub(crate) struct HostState {
+    alarm: Arc<Alarm>,
+    parked: HashMap<u64, Arc<Notify>>,
+    flights: HashMap<u64, Arc<Flight>>,
+}
+
+impl HostState {
+    /// Makes a call known to the guest under its id.
+    pub(crate) fn begin(&mut self, id: u64, flight: Arc<Flight>) {
+        self.flights.insert(id, flight);
+    }
+
+    /// Forgets a call; whoever waits for its end is woken.
+    pub(crate) fn end(&mut self, id: u64) {
+        if let Some(flight) = self.flights.remove(&id) {
+            flight.end();
+        }
+    }
+
+    /// Marks every response that is still being written: the instance is lost.
+    pub(crate) fn break_all(&mut self) {
+        for flight in self.flights.values() {
+            flight.mark_reply_broken();
+        }
+    }
+
+    fn parked(&mut self, token: u64) -> Arc<Notify> {
+        Arc::clone(self.parked.entry(token).or_default())
+    }
+}
+
+/// Links WASI 0.2 and our own interfaces, and nothing else.
+///
+/// wasmtime-wasi's sockets are linked because CPython's libc imports them; the context built
+/// by `build_store` refuses every use.
+pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    Agent::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
+}
+
+impl failure::Host for State {}
+impl clock::Host for State {}
+impl calls::Host for State {}
+impl log::Host for State {}
+
+impl clock::HostWithStore<State> for HasSelf<State> {
+    fn set_alarm(mut store: Access<'_, State, Self>, delay: u64) {
+        store.get().host.alarm.set(delay);
+    }
+
+    async fn alarm(store: &Accessor<State, Self>) {
+        let alarm = store.with(|mut store| Arc::clone(&store.get().host.alarm));
+        alarm.rings().await;
+    }
+}
+
+impl calls::HostWithStore<State> for HasSelf<State> {
+    async fn park(store: &Accessor<State, Self>, token: u64) {
+        let notify = store.with(|mut store| store.get().host.parked(token));
+        notify.notified().await;
+        store.with(|mut store| store.get().host.parked.remove(&token));
+    }
+
+    fn wake(mut store: Access<'_, State, Self>, token: u64) {
+        store.get().host.parked(token).notify_one();
+    }
+
+    async fn ended(store: &Accessor<State, Self>, id: u64) {
+        let flight = store.with(|mut store| store.get().host.flights.get(&id).cloned());
+        if let Some(flight) = flight {
+            flight.ended().await;
+        }
+    }
+
+    fn broken(mut store: Access<'_, State, Self>, id: u64) {
+        if let Some(flight) = store.get().host.flights.get(&id) {
+            flight.mark_reply_broken();
+        }
+    }
+
+    fn is_complete(mut store: Access<'_, State, Self>, id: u64) -> bool {
+        store.get().host.flights.get(&id).is_some_and(|flight| !flight.request_is_broken())
+    }
+}
+
+impl log::HostWithStore<State> for HasSelf<State> {
+    fn emit(_store: Access<'_, State, Self>, entry: log::Entry) {
+        crate::output::log_entry(&entry);
+    }
+}

@@ -1,0 +1,248 @@
+//! One instance of the agent: a store, the task that drives it, and the way in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
+use crate::flight::Flight;
+
+/// Calls an instance holds that its guest has not seen yet.
+const QUEUE: usize = 1024;
+
+/// How long an instance with an overdue call may take to show that it still turns.
+///
+/// A guest that waits answers in microseconds; one that computes answers at the latest when
+/// it next returns to its event loop.
+const PROBE_GRACE: Duration = Duration::from_millis(50);
+
+/// A call on its way to the guest, and the way back.
+pub(crate) struct Job<C, R> {
+    pub(crate) call: C,
+    pub(crate) flight: Arc<Flight>,
+    pub(crate) reply: oneshot::Sender<Result<R, Lost<C>>>,
+}
+
+/// What an instance can be asked.
+pub(crate) enum Request {
+    Http(Box<Job<HttpCall, HttpReply>>),
+    Action(Box<Job<ActionCall, String>>),
+    Ping(oneshot::Sender<()>),
+    Stop,
+}
+
+/// Why a call has no reply.
+pub(crate) enum Lost<C> {
+    /// The guest never saw it: another instance may take it.
+    Unstarted(C),
+    Failed(CallError),
+}
+
+/// What the way in and the driving task both know.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    live: AtomicUsize,
+    retired: AtomicBool,
+    retire_changed: Notify,
+    kill: Notify,
+    cause: watch::Sender<Option<Arc<str>>>,
+}
+
+impl Shared {
+    pub(crate) fn call_starts(&self) {
+        self.live.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn call_ends(&self) {
+        if self.live.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_retired() {
+            self.kill("it was replaced");
+        }
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// Ends the instance now, whatever its guest does.
+    pub(crate) fn kill(&self, cause: &str) {
+        self.lost(cause);
+        self.kill.notify_one();
+    }
+
+    /// Records why the instance ended; the first cause stays.
+    pub(crate) fn lost(&self, cause: &str) {
+        self.cause.send_if_modified(|known| known.is_none() && known.replace(cause.into()).is_none());
+    }
+
+    /// Returns when somebody wants the instance ended at once.
+    pub(crate) async fn killed(&self) {
+        self.kill.notified().await;
+    }
+
+    async fn cause(&self) -> Arc<str> {
+        let mut cause = self.cause.subscribe();
+        match cause.wait_for(Option::is_some).await {
+            Ok(cause) => cause.clone().unwrap_or_default(),
+            Err(_) => Arc::default(),
+        }
+    }
+}
+
+/// The way into one instance.
+#[derive(Debug, Clone)]
+pub(crate) struct Instance {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+}
+
+impl Instance {
+    /// A way in, and the end that the driving task takes.
+    pub(crate) fn new() -> (Self, Arc<Shared>, mpsc::Receiver<Request>) {
+        let (requests, receiver) = mpsc::channel(QUEUE);
+        let shared = Arc::new(Shared {
+            live: AtomicUsize::new(0),
+            retired: AtomicBool::new(false),
+            retire_changed: Notify::new(),
+            kill: Notify::new(),
+            cause: watch::Sender::new(None),
+        });
+        (Self { shared: Arc::clone(&shared), requests }, shared, receiver)
+    }
+
+    /// Calls that have a caller.
+    pub(crate) fn live(&self) -> usize {
+        self.shared.live.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    pub(crate) async fn http(&self, call: HttpCall) -> Result<HttpReply, Lost<HttpCall>> {
+        let deadline = call.deadline;
+        self.send(call, deadline, |job| Request::Http(Box::new(job))).await
+    }
+
+    pub(crate) async fn act(&self, call: ActionCall) -> Result<String, Lost<ActionCall>> {
+        let deadline = call.deadline;
+        self.send(call, deadline, |job| Request::Action(Box::new(job))).await
+    }
+
+    async fn send<C, R>(
+        &self,
+        call: C,
+        deadline: std::time::Instant,
+        request: impl FnOnce(Job<C, R>) -> Request,
+    ) -> Result<R, Lost<C>>
+    where
+        Request: Into<Option<Job<C, R>>>,
+    {
+        let flight = Flight::start(&self.shared);
+        let (reply, answer) = oneshot::channel();
+        let gone = CallerGone { flight: Some(Arc::clone(&flight)) };
+        match self.requests.try_send(request(Job { call, flight, reply })) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => return Err(Lost::Failed(CallError::Overloaded)),
+            Err(mpsc::error::TrySendError::Closed(request)) => {
+                let unstarted: Option<Job<C, R>> = request.into();
+                return Err(unstarted.map_or(Lost::Failed(CallError::Unavailable), |job| Lost::Unstarted(job.call)));
+            }
+        }
+        match timeout_at(Instant::from_std(deadline), answer).await {
+            Ok(Ok(reply)) => {
+                gone.disarm();
+                reply
+            }
+            Ok(Err(_)) => Err(Lost::Failed(CallError::InstanceLost(self.shared.cause().await))),
+            Err(_) => {
+                self.overdue();
+                Err(Lost::Failed(CallError::TimedOut))
+            }
+        }
+    }
+
+    /// Takes the instance out of service. It ends with its last caller.
+    pub(crate) fn retire(&self) {
+        self.shared.retired.store(true, Ordering::Release);
+        self.shared.retire_changed.notify_one();
+        if self.live() == 0 {
+            self.shared.kill("it was replaced");
+        }
+    }
+
+    /// Returns when the instance was taken out of service.
+    pub(crate) async fn retired(&self) {
+        self.shared.retire_changed.notified().await;
+    }
+
+    /// A call passed its deadline: the instance is replaced, and ended at once if it does not
+    /// even turn any more. Calls of other callers on an instance that turns are let finish.
+    fn overdue(&self) {
+        self.retire();
+        let instance = self.clone();
+        tokio::spawn(async move {
+            if !instance.turns(PROBE_GRACE).await {
+                instance.shared.kill("a call ran past its deadline without yielding");
+            }
+        });
+    }
+
+    /// Whether the guest returns to its event loop within `grace`.
+    pub(crate) async fn turns(&self, grace: Duration) -> bool {
+        let (pong, answer) = oneshot::channel();
+        let probe = async {
+            self.requests.send(Request::Ping(pong)).await.ok()?;
+            answer.await.ok()
+        };
+        matches!(timeout(grace, probe).await, Ok(Some(())))
+    }
+
+    /// Lets the agent shut down and end by itself.
+    pub(crate) async fn stop(&self) {
+        let _ = self.requests.send(Request::Stop).await;
+        self.requests.closed().await;
+    }
+
+    pub(crate) fn kill(&self, cause: &str) {
+        self.shared.kill(cause);
+    }
+
+    /// Returns when the driving task is gone.
+    pub(crate) async fn ended(&self) {
+        self.requests.closed().await;
+    }
+}
+
+/// Tells the guest when the caller stops waiting, for whatever reason.
+struct CallerGone {
+    flight: Option<Arc<Flight>>,
+}
+
+impl CallerGone {
+    fn disarm(mut self) {
+        self.flight = None;
+    }
+}
+
+impl Drop for CallerGone {
+    fn drop(&mut self) {
+        if let Some(flight) = &self.flight {
+            flight.end();
+        }
+    }
+}
+
+impl From<Request> for Option<Job<HttpCall, HttpReply>> {
+    fn from(request: Request) -> Self {
+        if let Request::Http(job) = request { Some(*job) } else { None }
+    }
+}
+
+impl From<Request> for Option<Job<ActionCall, String>> {
+    fn from(request: Request) -> Self {
+        if let Request::Action(job) = request { Some(*job) } else { None }
+    }
+}

@@ -1,0 +1,214 @@
+//! The instances of one agent: enough of them, each replaced when it is lost.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::{sleep, timeout_at};
+
+use crate::bindings::exports::pixell::agent::lifecycle::AgentDescription;
+use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
+use crate::drive::{Mold, drive};
+use crate::instance::{Instance, Lost};
+use crate::StartError;
+
+/// An instance that ended sooner than this after it was ready counts as a failed start.
+const SHORT_LIFE: Duration = Duration::from_secs(1);
+
+/// Pause before the second attempt to replace an instance; doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Starts in a row that failed to load before the agent is given up.
+const FAILED_STARTS: u32 = 5;
+
+/// Every instance that may be called, and what replaces the others.
+pub(crate) struct Pool {
+    mold: Arc<Mold>,
+    serving: RwLock<Vec<Instance>>,
+    serving_changed: Notify,
+    stopping: watch::Sender<bool>,
+    failed: watch::Sender<Option<Arc<str>>>,
+}
+
+impl Pool {
+    /// Starts the first instance; the others follow in the background.
+    pub(crate) async fn start(mold: Mold) -> Result<(Arc<Self>, AgentDescription), StartError> {
+        let instances = mold.grants.limits().instances.get();
+        let pool = Arc::new(Self {
+            mold: Arc::new(mold),
+            serving: RwLock::default(),
+            serving_changed: Notify::new(),
+            stopping: watch::Sender::new(false),
+            failed: watch::Sender::new(None),
+        });
+        let (first, description) = pool.launch().await?;
+        tokio::spawn(Arc::clone(&pool).keep_one(Some(first)));
+        for _ in 1..instances {
+            tokio::spawn(Arc::clone(&pool).keep_one(None));
+        }
+        Ok((pool, description))
+    }
+
+    /// Instances that may be called now.
+    pub(crate) fn ready(&self) -> usize {
+        self.serving.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Returns with the reason when the agent cannot be started any more.
+    pub(crate) async fn failed(&self) -> Arc<str> {
+        let mut failed = self.failed.subscribe();
+        match failed.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => Arc::default(),
+        }
+    }
+
+    pub(crate) async fn http(&self, mut call: HttpCall) -> Result<HttpReply, CallError> {
+        loop {
+            match self.pick(call.deadline).await?.http(call).await {
+                Ok(reply) => return Ok(reply),
+                Err(Lost::Failed(error)) => return Err(error),
+                Err(Lost::Unstarted(unstarted)) => call = unstarted,
+            }
+        }
+    }
+
+    pub(crate) async fn act(&self, mut call: ActionCall) -> Result<String, CallError> {
+        loop {
+            match self.pick(call.deadline).await?.act(call).await {
+                Ok(result) => return Ok(result),
+                Err(Lost::Failed(error)) => return Err(error),
+                Err(Lost::Unstarted(unstarted)) => call = unstarted,
+            }
+        }
+    }
+
+    /// Lets every instance shut down; what is left at `deadline` is ended.
+    pub(crate) async fn stop(&self, deadline: Instant) {
+        self.stopping.send_replace(true);
+        let instances = std::mem::take(&mut *self.serving.write().unwrap_or_else(PoisonError::into_inner));
+        self.serving_changed.notify_waiters();
+        let stopped = futures::future::join_all(instances.iter().map(Instance::stop));
+        if timeout_at(deadline.into(), stopped).await.is_err() {
+            for instance in &instances {
+                instance.kill("the runtime stopped");
+            }
+            futures::future::join_all(instances.iter().map(Instance::ended)).await;
+        }
+    }
+
+    /// The instance with the fewest calls, waiting for one if all are being replaced.
+    async fn pick(&self, deadline: Instant) -> Result<Instance, CallError> {
+        loop {
+            let mut changed = std::pin::pin!(self.serving_changed.notified());
+            changed.as_mut().enable();
+            if let Some(instance) = self.least_busy() {
+                return Ok(instance);
+            }
+            if *self.stopping.borrow() || self.failed.borrow().is_some() {
+                return Err(CallError::Unavailable);
+            }
+            if timeout_at(deadline.into(), changed).await.is_err() {
+                return Err(CallError::Unavailable);
+            }
+        }
+    }
+
+    fn least_busy(&self) -> Option<Instance> {
+        let serving = self.serving.read().unwrap_or_else(PoisonError::into_inner);
+        serving.iter().min_by_key(|instance| instance.live()).cloned()
+    }
+
+    async fn launch(&self) -> Result<(Instance, AgentDescription), StartError> {
+        let (instance, shared, requests) = Instance::new();
+        let (ready, outcome) = oneshot::channel();
+        tokio::spawn(drive(Arc::clone(&self.mold), shared, requests, ready));
+        let killed = KillOnDrop(Some(instance.clone()));
+        let description = outcome.await.unwrap_or(Err(StartError::Lost))?;
+        killed.keep();
+        Ok((instance, description))
+    }
+
+    fn publish(&self, instance: &Instance) {
+        self.serving.write().unwrap_or_else(PoisonError::into_inner).push(instance.clone());
+        self.serving_changed.notify_waiters();
+    }
+
+    fn withdraw(&self, instance: &Instance) {
+        self.serving.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !other.is(instance));
+    }
+
+    /// Keeps one instance in service for as long as the pool lives.
+    async fn keep_one(self: Arc<Self>, first: Option<Instance>) {
+        let mut stopping = self.stopping.subscribe();
+        let mut next = first;
+        let mut failures = 0_u32;
+        while !*stopping.borrow() {
+            let instance = match next.take() {
+                Some(instance) => instance,
+                None => match self.launch().await {
+                    Ok((instance, _)) => instance,
+                    Err(error) => {
+                        failures += 1;
+                        tracing::error!(error = %error, failures, "Instance did not start");
+                        if failures >= FAILED_STARTS {
+                            self.failed.send_replace(Some(error.to_string().into()));
+                            return;
+                        }
+                        sleep(pause(failures)).await;
+                        continue;
+                    }
+                },
+            };
+            let since = Instant::now();
+            self.publish(&instance);
+            tokio::select! {
+                () = instance.ended() => {}
+                () = instance.retired() => {}
+                () = self.watch(&instance) => {}
+                _ = stopping.wait_for(|stopping| *stopping) => return,
+            }
+            self.withdraw(&instance);
+            failures = if since.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };
+            tracing::warn!(instances = self.ready(), "Instance replaced");
+            if failures > 1 {
+                sleep(pause(failures)).await;
+            }
+        }
+    }
+
+    /// Ends an instance that did not return to its event loop for a whole request timeout,
+    /// also when nobody waits for it any more.
+    async fn watch(&self, instance: &Instance) {
+        let longest = self.mold.grants.limits().request_timeout.duration();
+        loop {
+            sleep(longest).await;
+            if !instance.turns(longest).await {
+                instance.kill("it did not return to its event loop");
+                return;
+            }
+        }
+    }
+}
+
+fn pause(failures: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << failures.min(16)).min(LONGEST_PAUSE)
+}
+
+/// Ends an instance whose start was given up, for example at the startup timeout.
+struct KillOnDrop(Option<Instance>);
+
+impl KillOnDrop {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        if let Some(instance) = &self.0 {
+            instance.kill("its start was given up");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The sandbox as the rest of PAR sees it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use par_policy::Grants;
+
+use crate::bindings::exports::pixell::agent::lifecycle as world;
+use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
+use crate::component::{self, Guest};
+use crate::drive::Mold;
+use crate::engine::Engine;
+use crate::pool::Pool;
+use crate::store::Mount;
+
+/// Where the guest finds the package, its dependencies, the standard library and the
+/// platform libraries. The last two are fixed when the guest is built.
+const AGENT: &str = "/agent";
+const DEPENDENCIES: &str = "/deps";
+const PYTHON: &str = "/python";
+const PLATFORM: &str = "/platform";
+
+/// Why an agent could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The engine refused the component, or the guest trapped while it loaded the agent.
+    #[error("the sandbox could not be started")]
+    Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The thread of the epoch could not be started.
+    #[error("the thread that interrupts guests could not be started")]
+    Thread(#[source] std::io::Error),
+    /// There is no readable guest.
+    #[error("cannot read the guest `{path}`")]
+    ReadGuest {
+        /// The precompiled component.
+        path: PathBuf,
+        /// What the file system said.
+        source: std::io::Error,
+    },
+    /// The precompiled component could have been written by somebody else.
+    #[error("the guest `{path}` may be written by other users than this one and root")]
+    UntrustedGuest {
+        /// The precompiled component.
+        path: PathBuf,
+    },
+    /// A directory of the package or of the guest cannot be mounted.
+    #[error("cannot mount `{path}`")]
+    Mount {
+        /// The directory on the host.
+        path: PathBuf,
+        /// What the file system said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The agent itself failed: a missing module or attribute, an exception at import, a
+    /// startup hook.
+    #[error("{message}")]
+    Agent {
+        /// A stable word for the kind of failure.
+        reason: &'static str,
+        /// A sentence about the package.
+        message: String,
+        /// The traceback, for the log only.
+        traceback: String,
+    },
+    /// The instance ended before it said whether it started.
+    #[error("the instance ended while it loaded the agent")]
+    Lost,
+}
+
+impl StartError {
+    pub(crate) fn engine(error: wasmtime::Error) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+/// How the REST entry of the manifest is used; see `wit/lifecycle.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestEntry {
+    /// `module:attribute`: an application, or a factory of one.
+    Application(String),
+    /// `module:function`: called with a router.
+    Mount(String),
+}
+
+/// What to load from the package; see `wit/lifecycle.wit`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentSpec {
+    /// `name` of the manifest.
+    pub name: String,
+    /// `version` of the manifest.
+    pub version: String,
+    /// `description` of the manifest.
+    pub description: String,
+    /// Directories of the package that hold modules, relative to its root; `""` is the root.
+    pub python_path: Vec<String>,
+    /// The REST surface.
+    pub rest: Option<RestEntry>,
+    /// The function that returns the action handlers.
+    pub actions: Option<String>,
+    /// The application that renders the UI.
+    pub ui: Option<String>,
+    /// The prefix under which the agent is served, `""` at the root.
+    pub base_path: String,
+}
+
+/// What loading found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentDescription {
+    /// `asgi`, `wsgi`, `router` or empty.
+    pub rest: String,
+    /// `asgi`, `wsgi` or empty.
+    pub ui: String,
+    /// Names of the registered actions.
+    pub actions: Vec<String>,
+    /// Imported modules.
+    pub modules: u32,
+    /// Remarks for the log.
+    pub warnings: Vec<String>,
+}
+
+/// Everything a sandbox is made of.
+#[derive(Debug, Clone)]
+pub struct SandboxSpec {
+    /// The guest to run.
+    pub guest: Guest,
+    /// The root of the package, mounted read-only at `/agent`.
+    pub package: PathBuf,
+    /// The deps layer, mounted read-only at `/deps`.
+    pub dependencies: Option<PathBuf>,
+    /// What the agent may touch.
+    pub grants: Grants,
+    /// What to load.
+    pub agent: AgentSpec,
+}
+
+/// One agent in its sandbox.
+#[derive(Clone)]
+pub struct Sandbox {
+    pool: Arc<Pool>,
+}
+
+impl Sandbox {
+    /// Starts the first instance and loads the agent; further instances follow.
+    ///
+    /// # Errors
+    /// [`StartError`] when guest, package or agent cannot be loaded.
+    pub async fn start(engine: &Engine, spec: SandboxSpec) -> Result<(Self, AgentDescription), StartError> {
+        let SandboxSpec { guest, package, dependencies, grants, agent } = spec;
+        let component = component::load(engine, &guest)?;
+        let mut mounts = vec![
+            Mount::read_only(guest.python(), PYTHON),
+            Mount::read_only(guest.platform(), PLATFORM),
+            Mount::read_only(package, AGENT),
+        ];
+        mounts.extend(dependencies.map(|layer| Mount::read_only(layer, DEPENDENCIES)));
+        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec: world_spec(agent) };
+        let (pool, description) = Pool::start(mold).await?;
+        Ok((Self { pool }, describe(description)))
+    }
+
+    /// Serves one HTTP request.
+    ///
+    /// # Errors
+    /// [`CallError`] when there is no response.
+    pub async fn http(&self, call: HttpCall) -> Result<HttpReply, CallError> {
+        self.pool.http(call).await
+    }
+
+    /// Runs one action and returns `str()` of its result.
+    ///
+    /// # Errors
+    /// [`CallError`] when there is no result.
+    pub async fn act(&self, call: ActionCall) -> Result<String, CallError> {
+        self.pool.act(call).await
+    }
+
+    /// Instances that may be called now.
+    #[must_use]
+    pub fn ready_instances(&self) -> usize {
+        self.pool.ready()
+    }
+
+    /// Returns with the reason when the agent cannot be restarted any more.
+    pub async fn failed(&self) -> Arc<str> {
+        self.pool.failed().await
+    }
+
+    /// Runs the shutdown hooks of every instance and ends it, at the latest at `deadline`.
+    pub async fn stop(&self, deadline: Instant) {
+        self.pool.stop(deadline).await;
+    }
+}
+
+impl std::fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sandbox").field("ready_instances", &self.ready_instances()).finish_non_exhaustive()
+    }
+}
+
+fn world_spec(agent: AgentSpec) -> world::AgentSpec {
+    world::AgentSpec {
+        name: agent.name,
+        version: agent.version,
+        description: agent.description,
+        python_path: agent.python_path.iter().map(|path| guest_path(path)).collect(),
+        rest: agent.rest.map(|entry| match entry {
+            RestEntry::Application(entry) => world::RestEntry::Application(entry),
+            RestEntry::Mount(entry) => world::RestEntry::Mount(entry),
+        }),
+        actions: agent.actions,
+        ui: agent.ui,
+        base_path: agent.base_path,
+    }
+}
+
+fn guest_path(relative: &str) -> String {
+    if relative.is_empty() { AGENT.to_owned() } else { format!("{AGENT}/{relative}") }
+}
+
+fn describe(found: world::AgentDescription) -> AgentDescription {
+    let world::AgentDescription { rest, ui, actions, lifespan: _, modules, warnings } = found;
+    AgentDescription { rest, ui, actions, modules, warnings }
+}

@@ -1,0 +1,98 @@
+//! The one door to a store: what a guest can touch is decided here.
+
+use std::path::{Path, PathBuf};
+
+use par_policy::Grants;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+use crate::StartError;
+use crate::engine::Engine;
+use crate::imports::HostState;
+use crate::output::OutputLog;
+
+/// Core instances, memories and tables a component of CPython and its extensions needs.
+const INSTANCES: usize = 256;
+const MEMORIES: usize = 8;
+const TABLES: usize = 16;
+
+/// Handles for WASI resources one instance may hold at a time, files above all.
+const RESOURCES: usize = 16 * 1024;
+
+/// Most random bytes one call may ask for.
+const RANDOM_BYTES: u64 = 1 << 20;
+
+/// A directory of the host that a guest sees, read-only.
+#[derive(Debug, Clone)]
+pub struct Mount {
+    /// Where it lies on the host.
+    pub host: PathBuf,
+    /// Where the guest finds it.
+    pub guest: String,
+}
+
+impl Mount {
+    /// Mounts `host` at `guest`.
+    #[must_use]
+    pub fn read_only(host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        Self { host: host.into(), guest: guest.into() }
+    }
+}
+
+/// Everything that belongs to one instance.
+pub(crate) struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    limits: StoreLimits,
+    pub(crate) host: HostState,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+/// Builds the store of one instance: nothing but `grants` and `mounts` is in it.
+pub(crate) fn build_store(
+    engine: &Engine,
+    grants: &Grants,
+    mounts: &[Mount],
+    host: HostState,
+) -> Result<Store<State>, StartError> {
+    let mut wasi = WasiCtxBuilder::new();
+    wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    // Imports read hundreds of small files from a local disk; a thread switch for each costs
+    // more than the read.
+    wasi.allow_blocking_current_thread(true);
+    wasi.max_random_size(RANDOM_BYTES);
+    wasi.stdout(OutputLog::stdout()).stderr(OutputLog::stderr());
+    for (name, value) in grants.environment() {
+        wasi.env(name, value);
+    }
+    for Mount { host, guest } in mounts {
+        wasi.preopened_dir(host, guest, FsPerms::ReadOnly)
+            .map_err(|source| unreadable(host, source))?;
+    }
+
+    let limits = StoreLimitsBuilder::new()
+        .memory_size(grants.limits().memory.bytes())
+        .instances(INSTANCES)
+        .memories(MEMORIES)
+        .tables(TABLES)
+        .build();
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES);
+    let state = State { wasi: wasi.build(), table, limits, host };
+    let mut store = Store::new(engine.wasmtime(), state);
+    store.limiter(|state| &mut state.limits);
+    // At each tick the guest steps aside once, so that timers and other instances run.
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    Ok(store)
+}
+
+fn unreadable(path: &Path, source: wasmtime::Error) -> StartError {
+    StartError::Mount { path: path.to_owned(), source: format!("{source:#}").into() }
+}
