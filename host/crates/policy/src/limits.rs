@@ -11,6 +11,14 @@ pub struct OutOfRange {
     got: u64,
 }
 
+impl OutOfRange {
+    /// What the limit should have been, as a noun phrase.
+    #[must_use]
+    pub const fn expected(&self) -> &'static str {
+        self.expected
+    }
+}
+
 /// Most linear memory one instance may hold, its own image included.
 ///
 /// Unit: bytes. Source: `PAR_MEMORY_MIB`; default 512 MiB. Enforced by the resource limiter
@@ -78,6 +86,14 @@ impl RequestTimeout {
 pub struct InstanceCount(NonZeroUsize);
 
 impl InstanceCount {
+    const HIGHEST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(255);
+
+    /// One instance a core, as far as that is allowed.
+    #[must_use]
+    pub fn one_per_core(cores: NonZeroUsize) -> Self {
+        Self(cores.min(Self::HIGHEST))
+    }
+
     /// Wraps a count.
     ///
     /// # Errors
@@ -86,8 +102,8 @@ impl InstanceCount {
         let out_of_range = OutOfRange { expected: "1 to 256", got: count };
         usize::try_from(count)
             .ok()
-            .filter(|count| *count <= 256)
             .and_then(NonZeroUsize::new)
+            .filter(|count| *count <= Self::HIGHEST)
             .map(Self)
             .ok_or(out_of_range)
     }

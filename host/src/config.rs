@@ -1,0 +1,161 @@
+//! The configuration: read once, checked as a whole, wrong nowhere.
+//!
+//! [`Environment`] holds what the process was started with, [`Config::parse`] turns it into
+//! typed values or into all the [`Mistakes`] in it at once. [`variables`] is the one list of
+//! variables, shared by the parser and the documentation.
+
+mod base_path;
+mod boot;
+mod mistake;
+mod package;
+mod places;
+mod ports;
+mod raw;
+mod reader;
+pub mod variables;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use par_policy::{InstanceCount, Limits, MemoryLimit, OutOfRange, RequestTimeout};
+
+pub use base_path::BasePath;
+pub use boot::Boot;
+pub use mistake::{Mistake, Mistakes, Remark};
+pub use package::{Package, PackageDigest};
+pub use ports::{Port, Ports};
+pub use raw::{Environment, Places};
+
+use crate::redact::RedactedUrl;
+use crate::telemetry::Level;
+use mistake::Expected;
+use reader::{Reader, boolean, duration, positive_duration, whole};
+use variables as v;
+
+/// Everything the operator decides.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Who this is.
+    pub identity: Identity,
+    /// Where the surfaces listen.
+    pub ports: Ports,
+    /// The prefix of every route.
+    pub base_path: BasePath,
+    /// Whether the routes of the agent are served at `/` as well.
+    pub serve_at_root: bool,
+    /// Where the agent package comes from.
+    pub package: Package,
+    /// How long a boot may take, and what a failed one does.
+    pub boot: Boot,
+    /// Longest time requests in flight get to finish after a signal.
+    pub drain_timeout: Duration,
+    /// What one instance may use.
+    pub limits: Limits,
+    /// Largest gRPC message, in bytes.
+    pub a2a_message_bytes: usize,
+    /// Directory of the guest.
+    pub guest_dir: PathBuf,
+    /// Directory of what is kept between starts.
+    pub cache_dir: PathBuf,
+    /// Directory of wheels that are tried before the index.
+    pub wheelhouse_dir: Option<PathBuf>,
+    /// The package index, when it is not the public one.
+    pub index_url: Option<RedactedUrl>,
+    /// Least serious log lines that are written.
+    pub log_level: Level,
+    /// Settings that are odd, and accepted.
+    pub remarks: Vec<Remark>,
+}
+
+/// Who this is, in every log line and in health.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `AGENT_APP_ID`, exactly as given.
+    pub app_id: String,
+    /// `DEPLOYMENT_ID`.
+    pub deployment_id: Option<String>,
+}
+
+impl Config {
+    /// Checks the whole environment.
+    ///
+    /// # Errors
+    /// Every mistake in it, not only the first.
+    pub fn parse(environment: &Environment) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(environment);
+        let config = Self::read(&mut reader, environment.places());
+        match config {
+            Some(config) if reader.mistakes.is_empty() => Ok(Self { remarks: reader.remarks, ..config }),
+            _ => Err(Mistakes(reader.mistakes)),
+        }
+    }
+
+    /// Reads every variable before it gives up on any, so that all mistakes are found.
+    fn read(reader: &mut Reader<'_>, places: &Places) -> Option<Self> {
+        let app_id = reader.required(&v::AGENT_APP_ID);
+        let deployment_id = reader.optional(&v::DEPLOYMENT_ID, |text| Ok(text.to_owned()));
+        let ports = Ports::read(reader);
+        let base_path = base_path(reader, app_id.as_deref());
+        let serve_at_root = reader.value(&v::SERVE_AT_ROOT, boolean);
+        let package = Package::read(reader);
+        let boot = Boot::read(reader);
+        let drain_timeout = reader.value(&v::GRACEFUL_SHUTDOWN_TIMEOUT_SEC, |text| duration(text, 1.0));
+        let limits = limits(reader, places);
+        let a2a_message_bytes = reader.value(&v::A2A_MAX_MESSAGE_BYTES, |text| {
+            let bytes = whole(text, 1, 1 << 30)?;
+            usize::try_from(bytes).map_err(|_| Expected::new("a size this machine can hold"))
+        });
+        let guest_dir = reader.value_or(&v::PAR_GUEST_DIR, places::directory, || places.guest_dir());
+        let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || places.cache_dir());
+        let wheelhouse_dir = reader.optional(&v::WHEELHOUSE_DIR, places::directory);
+        let index_url = reader.optional(&v::PAR_INDEX_URL, places::index_url);
+        let log_level = reader.value(&v::LOG_LEVEL, |text| {
+            Level::parse(text).ok_or_else(|| Expected::new("`debug`, `info`, `warning` or `error`"))
+        });
+
+        Some(Self {
+            identity: Identity { app_id: app_id?, deployment_id: deployment_id?.filter(|id| !id.trim().is_empty()) },
+            ports: ports?,
+            base_path: base_path?,
+            serve_at_root: serve_at_root?,
+            package: package?,
+            boot: boot?,
+            drain_timeout: drain_timeout?,
+            limits: limits?,
+            a2a_message_bytes: a2a_message_bytes?,
+            guest_dir: guest_dir?,
+            cache_dir: cache_dir?,
+            wheelhouse_dir: wheelhouse_dir?,
+            index_url: index_url?,
+            log_level: log_level?,
+            remarks: Vec::new(),
+        })
+    }
+}
+
+fn base_path(reader: &mut Reader<'_>, app_id: Option<&str>) -> Option<BasePath> {
+    let base_path = reader.value(&v::BASE_PATH, |text| BasePath::parse(text, app_id))?;
+    let platform_path = app_id.is_some_and(|id| base_path.as_path() == format!("/agents/{id}"));
+    if app_id.is_some() && !base_path.is_root() && !platform_path {
+        let remark = "the platform routes to `/agents/{AGENT_APP_ID}` or `/`; this prefix is used as it is";
+        reader.remark(&v::BASE_PATH, base_path.to_string(), remark);
+    }
+    Some(base_path)
+}
+
+fn limits(reader: &mut Reader<'_>, places: &Places) -> Option<Limits> {
+    let expected = |error: OutOfRange| Expected::new(error.expected());
+    let memory =
+        reader.value(&v::PAR_MEMORY_MIB, |text| MemoryLimit::from_mib(whole(text, 0, u64::MAX)?).map_err(expected));
+    let request_timeout = reader
+        .value(&v::REQUEST_TIMEOUT_SEC, |text| RequestTimeout::new(positive_duration(text, 1.0)?).map_err(expected));
+    let instances = reader.value_or(
+        &v::PAR_INSTANCES,
+        |text| InstanceCount::new(whole(text, 0, u64::MAX)?).map_err(expected),
+        || InstanceCount::one_per_core(places.cores),
+    );
+    Some(Limits { memory: memory?, request_timeout: request_timeout?, instances: instances? })
+}
+
+#[cfg(test)]
+mod tests;

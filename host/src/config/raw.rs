@@ -1,0 +1,110 @@
+//! The environment of the process, read once. Nothing else in PAR reads it.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use super::variables::VARIABLES;
+
+/// What the process was started with: the variables PAR knows, and where it runs.
+#[derive(Clone)]
+pub struct Environment {
+    values: BTreeMap<&'static str, OsString>,
+    places: Places,
+}
+
+/// The surroundings that computed defaults come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Places {
+    /// Directory of the running binary.
+    pub executable_dir: Option<PathBuf>,
+    /// Where the user keeps caches: `$XDG_CACHE_HOME`, else `$HOME/.cache`.
+    pub user_cache_dir: Option<PathBuf>,
+    /// The directory for temporary files.
+    pub temporary_dir: PathBuf,
+    /// How many cores this process may use, limits of its control group included.
+    pub cores: NonZeroUsize,
+}
+
+impl Environment {
+    /// Reads the environment of this process.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+    pub fn of_process() -> Self {
+        let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let places = Places {
+            executable_dir: std::env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned)),
+            user_cache_dir: absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache"))),
+            temporary_dir: std::env::temp_dir(),
+            cores: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        };
+        Self { values: known_names().filter_map(|name| Some((name, std::env::var_os(name)?))).collect(), places }
+    }
+
+    /// An environment of these variables and no others. Names PAR does not know are left out,
+    /// as they are when the environment of the process is read.
+    #[must_use]
+    pub fn of_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let given: BTreeMap<&str, &str> = pairs.into_iter().collect();
+        let values = known_names().filter_map(|name| Some((name, OsString::from(*given.get(name)?)))).collect();
+        let places = Places {
+            executable_dir: None,
+            user_cache_dir: None,
+            temporary_dir: std::env::temp_dir(),
+            cores: NonZeroUsize::MIN,
+        };
+        Self { values, places }
+    }
+
+    /// Replaces what computed defaults come from.
+    #[must_use]
+    pub fn with_places(mut self, places: Places) -> Self {
+        self.places = places;
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn replace(&mut self, name: &'static str, value: OsString) {
+        self.values.insert(name, value);
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&OsStr> {
+        self.values.get(name).map(OsString::as_os_str)
+    }
+
+    pub(super) const fn places(&self) -> &Places {
+        &self.places
+    }
+}
+
+/// Values stay out: any of them may be a secret.
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+fn known_names() -> impl Iterator<Item = &'static str> {
+    VARIABLES.iter().flat_map(|variable| std::iter::once(variable.name).chain(variable.aliases.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_par_does_not_know_are_not_kept() {
+        let environment = Environment::of_pairs([("AWS_SECRET_ACCESS_KEY", "5ec4e7"), ("AGENT_APP_ID", "app-1")]);
+
+        assert_eq!(environment.get("AWS_SECRET_ACCESS_KEY"), None);
+        assert_eq!(environment.get("AGENT_APP_ID"), Some(OsStr::new("app-1")));
+    }
+
+    #[test]
+    fn its_debug_form_has_names_and_no_values() {
+        let environment = Environment::of_pairs([("PACKAGE_URL", "https://host/x?sig=5ec4e7")]);
+
+        assert_eq!(format!("{environment:?}"), r#"{"PACKAGE_URL"}"#);
+    }
+}

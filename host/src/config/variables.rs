@@ -1,0 +1,222 @@
+//! Every variable PAR reads: name, default, unit and meaning, once.
+//!
+//! The parser takes its defaults from here, and `docs/configuration.md` repeats the table row
+//! by row; a test holds the two together.
+
+/// One environment variable.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Other names it is known by. The first name that is set wins.
+    pub aliases: &'static [&'static str],
+    /// What holds when nobody sets it.
+    pub default: Fallback,
+    /// What kind of value it takes, and in which unit.
+    pub unit: &'static str,
+    /// What it does, in one sentence.
+    pub meaning: &'static str,
+}
+
+/// What holds when nobody sets a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// PAR does not start without it.
+    Required,
+    /// Nothing.
+    Unset,
+    /// This value, parsed as if it had been set.
+    Value(&'static str),
+    /// A value found at start, described here.
+    Computed(&'static str),
+}
+
+impl Variable {
+    /// The row of this variable in the table of `docs/configuration.md`.
+    #[must_use]
+    pub fn documentation_row(&self) -> String {
+        let aliases: String = self.aliases.iter().map(|alias| format!(" (or `{alias}`)")).collect();
+        let default = match self.default {
+            Fallback::Required => "required".to_owned(),
+            Fallback::Unset => "none".to_owned(),
+            Fallback::Value(value) => format!("`{value}`"),
+            Fallback::Computed(text) => text.to_owned(),
+        };
+        format!("| `{}`{aliases} | {default} | {} | {} |", self.name, self.unit, self.meaning)
+    }
+}
+
+macro_rules! variables {
+    ($($name:ident $(or $($alias:ident),+)? = $default:expr, $unit:literal, $meaning:literal;)*) => {
+        $(
+            #[doc = $meaning]
+            pub static $name: Variable = Variable {
+                name: stringify!($name),
+                aliases: &[$($(stringify!($alias)),+)?],
+                default: $default,
+                unit: $unit,
+                meaning: $meaning,
+            };
+        )*
+
+        /// All of them, in the order of the documentation.
+        pub static VARIABLES: &[&Variable] = &[$(&$name),*];
+    };
+}
+
+use Fallback::{Computed, Required, Unset, Value};
+
+variables! {
+    AGENT_APP_ID = Required, "text",
+        "Identity of the agent, used exactly as given. PAR never invents one; blank counts as missing.";
+    DEPLOYMENT_ID = Unset, "text",
+        "Identity of the deployment, in every log line.";
+
+    REST_PORT = Value("8080"), "port",
+        "Port of the REST surface, and of the UI when multiplexed.";
+    A2A_PORT = Value("50051"), "port",
+        "Port of the A2A surface (gRPC without TLS).";
+    UI_PORT = Value("3000"), "port",
+        "Port of the UI, bound only when `MULTIPLEXED` is false.";
+    MULTIPLEXED or UI_MULTIPLEXED = Value("true"), "true or false",
+        "Whether the UI is served on `REST_PORT`. A value that is neither warns and counts as true.";
+    BASE_PATH = Value("/"), "path",
+        "Prefix of every route. `{AGENT_APP_ID}` in it is replaced.";
+    SERVE_AT_ROOT = Value("false"), "true or false",
+        "Serve the routes of the agent at `/` as well as under `BASE_PATH`.";
+
+    AGENT_PACKAGE_PATH = Unset, "path",
+        "The agent package, a file or a directory. Wins over `PACKAGE_URL`; the argument of `par run` wins over both.";
+    PACKAGE_URL = Unset, "https:// or s3:// URL",
+        "Where to fetch the agent package. Checked, but this version cannot fetch.";
+    PACKAGE_SHA256 = Unset, "64 hex digits",
+        "Digest the package must have.";
+    MAX_PACKAGE_SIZE_MB = Value("100"), "MiB",
+        "Largest package that is accepted.";
+    AWS_REGION = Value("us-east-2"), "region",
+        "Region of the package bucket. A value of another form only warns.";
+    S3_BUCKET = Value("pixell-agent-packages"), "bucket name",
+        "Bucket packages are expected in. A package from another bucket only warns.";
+
+    BOOT_BUDGET_MS = Value("5000"), "ms",
+        "Time a boot should take. A longer boot warns and names its phases.";
+    BOOT_HARD_LIMIT_MULTIPLIER = Value("0"), "factor",
+        "A boot longer than the budget times this factor exits; 0 turns the limit off.";
+    STARTUP_TIMEOUT_SEC = Value("300"), "s",
+        "PAR exits when it is not ready after this time.";
+    BOOT_FAILURE_COUNT or BOOT_RETRY_COUNT = Value("0"), "count",
+        "Boots that failed before this one. When one more fails, PAR waits min(60, 2^count) s before it exits.";
+    GRACEFUL_SHUTDOWN_TIMEOUT_SEC = Value("30"), "s",
+        "Longest time requests in flight get to finish after TERM or INT.";
+    REQUEST_TIMEOUT_SEC = Value("30"), "s",
+        "Longest time one request may take, waiting for an instance included.";
+
+    PAR_INSTANCES = Computed("the number of cores"), "count, 1 to 256",
+        "Instances of the agent that share the load.";
+    PAR_MEMORY_MIB = Value("512"), "MiB, 64 to 4096",
+        "Most memory one instance may use.";
+    A2A_MAX_MESSAGE_BYTES = Value("4194304"), "bytes",
+        "Largest gRPC message that is accepted.";
+    PAR_GUEST_DIR = Computed("`../lib/par/guest` from the binary"), "directory",
+        "The guest: component, Python standard library and platform libraries, as `just guest` builds them.";
+    PAR_CACHE_DIR = Computed("`par` in the cache directory of the user, else in the temporary directory"), "directory",
+        "Where installed dependencies are kept between starts.";
+    WHEELHOUSE_DIR = Unset, "directory",
+        "Wheels that are tried before the package index.";
+    PAR_INDEX_URL = Computed("the public index"), "https:// or http:// URL",
+        "Package index that requirements are resolved against. May carry credentials; they are never logged.";
+
+    LOG_LEVEL = Value("info"), "debug, info, warning or error",
+        "Least serious log lines that are written.";
+
+    TEST_BOOT_DELAY_MS or BOOT_TEST_DELAY_MS = Value("0"), "ms",
+        "For tests: time to wait before ready.";
+}
+
+/// Variables of earlier runtimes. They may be set; PAR does not read them.
+pub static LEGACY: &[&str] = &[
+    "A2A_EXTERNAL_ENDPOINT",
+    "ADMIN_PORT",
+    "AGENT_VENV_PATH",
+    "AWS_ACCOUNT_ID",
+    "CODEARTIFACT_DOMAIN",
+    "CODEARTIFACT_REPOSITORY",
+    "ECS_CONTAINER_METADATA_URI_V4",
+    "ENABLE_CODEARTIFACT",
+    "ENVOY_ADMIN_URL",
+    "LOG_FORMAT",
+    "MAX_AGENTS",
+    "MAX_CONCURRENT_INVOCATIONS",
+    "PACKAGES_URLS",
+    "PAR_INSTALL_SELF_IN_VENV",
+    "PAR_RUNTIME_SECRET",
+    "PAR_SUPERVISOR_URL",
+    "PAR_UPGRADE_PIP",
+    "PAR_USE_SYSTEM_PYTHON_FOR_SUBPROCESS",
+    "PORT",
+    "REQUEST_TIMEOUT_SECONDS",
+    "RUNTIME_INSTANCE_ID",
+    "RUNTIME_MODE",
+    "RUNTIME_READY",
+    "SERVICE_DISCOVERY_NAMESPACE",
+    "SERVICE_DISCOVERY_SERVICE",
+    "TRUSTED_KEYS",
+    "VERIFY_SIGNATURES",
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/configuration.md");
+
+    #[test]
+    fn the_page_has_exactly_the_rows_of_the_table() {
+        let rows: Vec<&str> = PAGE.lines().filter(|line| line.starts_with("| `")).collect();
+        let table: Vec<String> = VARIABLES.iter().map(|variable| variable.documentation_row()).collect();
+
+        for expected in &table {
+            assert!(rows.contains(&expected.as_str()), "docs/configuration.md lacks this row:\n{expected}");
+        }
+        for row in rows {
+            assert!(table.iter().any(|expected| expected == row), "no variable has this row:\n{row}");
+        }
+    }
+
+    #[test]
+    fn the_page_lists_exactly_the_legacy_variables() {
+        let listed: BTreeSet<&str> = PAGE
+            .split("## Variables of earlier runtimes")
+            .nth(1)
+            .unwrap_or_default()
+            .split('`')
+            .filter(|word| {
+                !word.is_empty()
+                    && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+            })
+            .collect();
+
+        assert_eq!(listed, LEGACY.iter().copied().collect());
+    }
+
+    #[test]
+    fn no_name_is_used_twice() {
+        let mut seen = BTreeSet::new();
+        let names = VARIABLES
+            .iter()
+            .flat_map(|variable| std::iter::once(variable.name).chain(variable.aliases.iter().copied()));
+
+        for name in names.chain(LEGACY.iter().copied()) {
+            assert!(seen.insert(name), "`{name}` is used twice");
+        }
+    }
+
+    #[test]
+    fn variables_for_tests_say_so_in_their_name() {
+        for variable in VARIABLES.iter().filter(|variable| variable.meaning.starts_with("For tests")) {
+            assert!(variable.name.starts_with("TEST_"), "{}", variable.name);
+        }
+    }
+}

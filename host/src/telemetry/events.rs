@@ -1,0 +1,62 @@
+//! Names of events that the platform, or more than one module, looks for.
+//!
+//! Operators search for these words: a changed name is a breaking change.
+
+/// A variable is wrong; one line each.
+pub const CONFIGURATION_MISTAKE: &str = "Configuration validation error";
+/// The configuration was refused.
+pub const CONFIGURATION_REFUSED: &str = "Runtime configuration validation failed";
+/// The configuration was accepted.
+pub const CONFIGURATION_READ: &str = "Configuration read";
+/// The process begins its work.
+pub const RUNTIME_STARTING: &str = "Starting three-surface runtime";
+/// Neither a path nor a URL was given.
+pub const NO_PACKAGE: &str = "No package source provided: PACKAGE_URL env var or package_path required";
+/// The package is being read.
+pub const PACKAGE_LOADING: &str = "Loading agent package";
+/// The package was read and its manifest is valid.
+pub const PACKAGE_LOADED: &str = "Package loaded successfully";
+/// The package was refused.
+pub const PACKAGE_FAILED: &str = "Failed to load package";
+/// One phase of the boot is over.
+pub const BOOT_PHASE: &str = "Boot phase completed";
+/// The boot failed; the line has the whole chain of reasons.
+pub const BOOT_FAILED: &str = "Boot failed";
+/// Waiting before the exit of a failed boot.
+pub const BOOT_BACK_OFF: &str = "Boot failed, backing off before exit to avoid hot-restart loop";
+/// The boot took longer than its budget.
+pub const BOOT_OVER_BUDGET: &str = "Boot time exceeded budget";
+/// The boot took longer than its hard limit.
+pub const BOOT_OVER_LIMIT: &str = "Boot time exceeded hard limit";
+/// Every configured surface listens.
+pub const RUNTIME_READY: &str = "Runtime ready";
+/// What health answers changed.
+pub const HEALTH_CHANGED: &str = "Health state changed";
+/// A surface ended although nobody asked it to.
+pub const SURFACE_FAILED: &str = "Surface failed";
+/// A request was answered.
+pub const REQUEST_PROCESSED: &str = "Request processed";
+/// An action raised or could not be run.
+pub const ACTION_FAILED: &str = "Action invocation failed";
+/// TERM or INT arrived.
+pub const SIGNAL_RECEIVED: &str = "Received shutdown signal";
+/// The shutdown begins.
+pub const SHUTTING_DOWN: &str = "Shutting down three-surface runtime";
+/// Health answers 503 from here on.
+pub const NOT_READY: &str = "Marked runtime as not ready, health check will return 503";
+/// Requests in flight are given time.
+pub const DRAINING: &str = "Waiting for in-flight requests to complete";
+/// Requests in flight were cut off.
+pub const DRAIN_TIMED_OUT: &str = "In-flight requests did not complete in time";
+/// The process is about to exit.
+pub const SHUTDOWN_COMPLETE: &str = "Runtime shutdown complete";
+/// Something the agent printed or logged; the text is in `details`.
+pub const AGENT_LOG: &str = "Agent log";
+/// The agent logged faster than lines are taken.
+pub const AGENT_LINES_DROPPED: &str = "Agent log lines dropped";
+/// Lines are missing: the reader of the log was too slow, or a library was too loud.
+pub const LINES_DROPPED: &str = "Log lines dropped";
+/// A remark of a library PAR is built from.
+pub const LIBRARY_MESSAGE: &str = "Library message";
+/// PAR itself broke; a bug.
+pub const PANICKED: &str = "Internal error";
