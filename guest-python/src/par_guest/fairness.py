@@ -1,0 +1,39 @@
+"""Keeps synchronous code that produces a response in pieces from starving other requests.
+
+Where a server has threads, a blocking iterator costs its own request only. On one event
+loop it must step aside between two pieces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from time import monotonic
+from typing import TypeVar
+
+T = TypeVar("T")
+
+#: An iterator that took longer than this for one piece is one that waits (seconds).
+_SLOW = 0.002
+
+#: What such an iterator pays: long enough for the loop to run dry and flush what it holds.
+_PAUSE = 0.0005
+
+_END = object()
+
+
+async def iterate(pieces: Iterable[T]) -> AsyncIterator[T]:
+    """The pieces of a synchronous iterable, with a turn for everyone else after each."""
+    iterator: Iterator[T] = iter(pieces)
+    while True:
+        started = monotonic()
+        piece = next(iterator, _END)
+        if piece is _END:
+            return
+        yield piece  # type: ignore[misc]
+        await step_aside(monotonic() - started)
+
+
+async def step_aside(seconds_used: float) -> None:
+    """Lets the other tasks run after `seconds_used` of work that did not wait."""
+    await asyncio.sleep(_PAUSE if seconds_used > _SLOW else 0)
