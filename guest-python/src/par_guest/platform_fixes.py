@@ -1,0 +1,31 @@
+"""Makes libraries that expect threads, processes and a temporary directory work without.
+
+The sandbox has none of the three. What a library does in a thread only to keep the event
+loop free is done at once; what cannot be done is refused with a sentence that says what to
+do instead. Nothing here is applied outside the sandbox.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from par_guest import inline_calls, memory_files, refusals
+
+_applied = False
+
+
+def apply(*, in_sandbox: bool | None = None) -> None:
+    """Applies all fixes once; `in_sandbox` overrides the detection, for tests.
+
+    Call it after the platform libraries were imported: names they took from each other are
+    replaced where they are. Modules imported later find the replacements in place.
+    """
+    global _applied
+    if in_sandbox is None:
+        in_sandbox = sys.platform == "wasi"
+    if not in_sandbox or _applied:
+        return
+    _applied = True
+    inline_calls.apply()
+    memory_files.apply()
+    refusals.apply()

@@ -1,0 +1,69 @@
+"""Says in a sentence what the sandbox does not do: threads and processes."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import asyncio.subprocess
+import errno
+import subprocess
+import threading
+from typing import Any, NoReturn
+
+_NO_THREADS = (
+    "there are no threads in the sandbox, so `{name}` was not started; "
+    "use an `asyncio` task, or `asyncio.to_thread`, which runs the function at once"
+)
+_NO_PROCESSES = "the sandbox starts no processes, so `{program}` was not run"
+
+
+class NoThreadsError(RuntimeError):
+    """A thread was asked for where there are none."""
+
+
+class NoProcessesError(PermissionError):
+    """A process was asked for where there are none."""
+
+    def __init__(self, program: object) -> None:
+        super().__init__(errno.EPERM, _NO_PROCESSES.format(program=program))
+
+
+def apply() -> None:
+    """Replaces what would start a thread or a process."""
+    threading.Thread.start = start_thread  # type: ignore[method-assign]
+    for name in ("start_new_thread", "start_new", "start_joinable_thread"):
+        if hasattr(_thread, name):
+            setattr(_thread, name, start_new_thread)
+    subprocess.Popen.__init__ = start_process  # type: ignore[method-assign]
+    asyncio.create_subprocess_exec = create_subprocess  # type: ignore[assignment]
+    asyncio.create_subprocess_shell = create_subprocess  # type: ignore[assignment]
+    asyncio.subprocess.create_subprocess_exec = create_subprocess  # type: ignore[assignment]
+    asyncio.subprocess.create_subprocess_shell = create_subprocess  # type: ignore[assignment]
+
+
+def start_thread(thread: threading.Thread) -> NoReturn:
+    """`Thread.start`, refused."""
+    target = getattr(thread, "_target", None)
+    raise NoThreadsError(_NO_THREADS.format(name=getattr(target, "__name__", thread.name)))
+
+
+def start_new_thread(function: Any, *_args: Any, **_kwargs: Any) -> NoReturn:
+    """`_thread.start_new_thread`, refused."""
+    raise NoThreadsError(_NO_THREADS.format(name=getattr(function, "__name__", "thread")))
+
+
+def start_process(process: subprocess.Popen[Any], args: Any, *_: Any, **__: Any) -> NoReturn:
+    """`subprocess.Popen`, and with it `run`, `call` and `check_output`, refused."""
+    process._child_created = False  # what its destructor asks  # type: ignore[attr-defined]
+    raise NoProcessesError(_program(args))
+
+
+async def create_subprocess(program: Any, *_args: Any, **_kwargs: Any) -> NoReturn:
+    """`asyncio.create_subprocess_exec` and `_shell`, refused."""
+    raise NoProcessesError(_program(program))
+
+
+def _program(args: Any) -> str:
+    first = args[0] if isinstance(args, (list, tuple)) and args else args
+    text = first.decode(errors="replace") if isinstance(first, bytes) else str(first)
+    return text.split(" ", 1)[0]
