@@ -1,6 +1,12 @@
 //! PAR, the Pixell Agent Runtime: fetch one agent package, check it, sandbox it, serve it.
 
 pub mod backend;
+pub mod boot;
+pub mod cli;
 pub mod config;
+pub mod exit;
+pub mod health;
+pub mod lifecycle;
 pub mod redact;
+pub mod signals;
 pub mod telemetry;
