@@ -216,20 +216,25 @@ class _SSLContext:
     def __new__(cls, protocol, *_args, **_kwargs):
         self = super().__new__(cls)
         client = protocol == PROTOCOL_TLS_CLIENT
-        self.protocol = protocol
-        self.verify_mode = CERT_REQUIRED if client else CERT_NONE
-        self._check_hostname = client
-        self.options = OP_ALL | OP_NO_SSLv3 | OP_NO_COMPRESSION | OP_CIPHER_SERVER_PREFERENCE
-        self.verify_flags = VERIFY_X509_TRUSTED_FIRST
-        self.minimum_version = PROTO_TLSv1_2
-        self.maximum_version = PROTO_MAXIMUM_SUPPORTED
-        self.post_handshake_auth = False
-        self.num_tickets = 2
-        self.security_level = 2
-        self.keylog_filename = None
-        self.sni_callback = None
-        self._host_flags = HOSTFLAG_NO_PARTIAL_WILDCARDS
-        self._msg_callback = None
+        settings = {
+            "_check_hostname": client,
+            "_host_flags": HOSTFLAG_NO_PARTIAL_WILDCARDS,
+            "_msg_callback": None,
+            "keylog_filename": None,
+            "maximum_version": PROTO_MAXIMUM_SUPPORTED,
+            "minimum_version": PROTO_TLSv1_2,
+            "num_tickets": 2,
+            "options": OP_ALL | OP_NO_SSLv3 | OP_NO_COMPRESSION | OP_CIPHER_SERVER_PREFERENCE,
+            "post_handshake_auth": False,
+            "protocol": protocol,
+            "security_level": 2,
+            "sni_callback": None,
+            "verify_flags": VERIFY_X509_TRUSTED_FIRST,
+            "verify_mode": CERT_REQUIRED if client else CERT_NONE,
+        }
+        for name, value in settings.items():
+            # Past the properties of `ssl.SSLContext`, some of which cannot be set.
+            getattr(_SSLContext, name).__set__(self, value)
         return self
 
     def __init__(self, *_args, **_kwargs):

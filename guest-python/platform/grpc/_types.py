@@ -45,6 +45,13 @@ class Compression(enum.IntEnum):
     Gzip = 2
 
 
+class LocalConnectionType(enum.Enum):
+    """How local a local connection is."""
+
+    UDS = "uds"
+    LOCAL_TCP = "local tcp"
+
+
 class RpcError(Exception):
     """A call that did not succeed."""
 
@@ -138,6 +145,22 @@ class StreamUnaryClientInterceptor:
 
 class StreamStreamClientInterceptor:
     """Sees calls with many requests and many responses."""
+
+
+class UnaryUnaryMultiCallable:
+    """A method with one request and one response."""
+
+
+class UnaryStreamMultiCallable:
+    """A method with one request and many responses."""
+
+
+class StreamUnaryMultiCallable:
+    """A method with many requests and one response."""
+
+
+class StreamStreamMultiCallable:
+    """A method with many requests and many responses."""
 
 
 class Channel:

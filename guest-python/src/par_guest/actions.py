@@ -22,7 +22,7 @@ Handler = Callable[[Mapping[str, Any]], Any]
 CatchAll = Callable[[str, Mapping[str, Any]], Awaitable[str]]
 
 
-class ActionNotFound(LookupError):  # noqa: N818 - named after the WIT reason it becomes
+class ActionNotFound(LookupError):
     """No action of that name is registered; the text is what callers of the service expect."""
 
     def __init__(self, action: str) -> None:
@@ -30,7 +30,7 @@ class ActionNotFound(LookupError):  # noqa: N818 - named after the WIT reason it
         self.action = action
 
 
-class ActionExited(RuntimeError):  # noqa: N818 - what happened, not a kind of error
+class ActionExited(RuntimeError):
     """A handler tried to end the process, which would end everybody else's calls."""
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import asyncio.threads
 import importlib
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 
 from par_guest.fairness import iterate
 from par_guest.loading import WouldWaitError, run_without_waiting
+from par_guest.replacing import replace_everywhere
 
 T = TypeVar("T")
 
@@ -37,7 +37,7 @@ def apply() -> None:
         module = _installed(name)
         if module is not None:
             replacements |= _REPLACEMENTS[name](module)
-    _replace_everywhere(replacements)
+    replace_everywhere(replacements)
     ThreadPoolExecutor.submit = submit  # type: ignore[method-assign,assignment]
 
 
@@ -143,16 +143,3 @@ def _installed(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError:
         return None
-
-
-def _replace_everywhere(replacements: dict[Any, Any]) -> None:
-    """Replaces functions in every module that holds them, under whatever name."""
-    by_identity = {id(original): new for original, new in replacements.items()}
-    for module in list(sys.modules.values()):
-        names = getattr(module, "__dict__", None)
-        if not isinstance(names, dict) or names is globals():
-            continue
-        for name, value in list(names.items()):
-            new = by_identity.get(id(value))
-            if new is not None:
-                names[name] = new

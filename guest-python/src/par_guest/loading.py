@@ -26,7 +26,7 @@ Reason = Literal[
 _NAMES_LISTED = 5
 
 
-class LoadFailure(Exception):  # noqa: N818 - named after the WIT record it becomes
+class LoadFailure(Exception):
     """The agent cannot be served; `message` is a sentence for whoever wrote the manifest.
 
     `traceback` is for the log only and empty when the agent's code did not raise.

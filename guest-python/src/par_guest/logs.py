@@ -73,7 +73,14 @@ def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:
-        return f"{record.msg!r} (its arguments do not fit: {record.args!r})"
+        return f"{_shown(record.msg)} (its arguments do not fit: {_shown(record.args)})"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"a `{type(value).__name__}` that cannot be printed"
 
 
 def _traceback(record: logging.LogRecord) -> str | None:

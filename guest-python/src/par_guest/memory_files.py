@@ -11,6 +11,8 @@ import io
 import tempfile
 from typing import IO, Any
 
+from par_guest.replacing import replace_everywhere
+
 _REFUSED = (
     "there is no temporary directory in the sandbox; keep the data in memory "
     "(`io.BytesIO`) or use `tempfile.TemporaryFile`, which does"
@@ -24,14 +26,14 @@ _roll_over = tempfile.SpooledTemporaryFile.rollover
 def apply() -> None:
     """Replaces what `tempfile` does when it finds no directory."""
     tempfile._get_default_tempdir = find_directory  # type: ignore[attr-defined]
-    tempfile.TemporaryFile = open_temporary_file  # type: ignore[assignment]
+    replace_everywhere({_open_temporary_file: open_temporary_file})
     tempfile.SpooledTemporaryFile.rollover = roll_over  # type: ignore[method-assign]
 
 
-def find_directory(dirlist: list[str] | None = None) -> str:
+def find_directory(*candidates: Any) -> str:
     """The temporary directory the agent was granted; says what to do when there is none."""
     try:
-        return _find_directory(dirlist)
+        return _find_directory(*candidates)
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, _REFUSED) from None
 

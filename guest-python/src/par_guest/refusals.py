@@ -6,9 +6,13 @@ import _thread
 import asyncio
 import asyncio.subprocess
 import errno
+import multiprocessing.process
+import os
 import subprocess
 import threading
 from typing import Any, NoReturn
+
+from par_guest.replacing import replace_everywhere
 
 _NO_THREADS = (
     "there are no threads in the sandbox, so `{name}` was not started; "
@@ -31,14 +35,18 @@ class NoProcessesError(PermissionError):
 def apply() -> None:
     """Replaces what would start a thread or a process."""
     threading.Thread.start = start_thread  # type: ignore[method-assign]
-    for name in ("start_new_thread", "start_new", "start_joinable_thread"):
-        if hasattr(_thread, name):
-            setattr(_thread, name, start_new_thread)
     subprocess.Popen.__init__ = start_process  # type: ignore[method-assign]
-    asyncio.create_subprocess_exec = create_subprocess  # type: ignore[assignment]
-    asyncio.create_subprocess_shell = create_subprocess  # type: ignore[assignment]
-    asyncio.subprocess.create_subprocess_exec = create_subprocess  # type: ignore[assignment]
-    asyncio.subprocess.create_subprocess_shell = create_subprocess  # type: ignore[assignment]
+    multiprocessing.process.BaseProcess.start = start_child  # type: ignore[method-assign]
+    # Where the platform has no `os.system`, calling it would say so in Python's words.
+    os.system = run_shell  # type: ignore[assignment]
+    starters = ("start_new_thread", "start_new", "start_joinable_thread")
+    replace_everywhere(
+        {getattr(_thread, name): start_new_thread for name in starters if hasattr(_thread, name)}
+        | {
+            asyncio.create_subprocess_exec: create_subprocess,
+            asyncio.create_subprocess_shell: create_subprocess,
+        }
+    )
 
 
 def start_thread(thread: threading.Thread) -> NoReturn:
@@ -56,6 +64,17 @@ def start_process(process: subprocess.Popen[Any], args: Any, *_: Any, **__: Any)
     """`subprocess.Popen`, and with it `run`, `call` and `check_output`, refused."""
     process._child_created = False  # what its destructor asks  # type: ignore[attr-defined]
     raise NoProcessesError(_program(args))
+
+
+def start_child(process: multiprocessing.process.BaseProcess) -> NoReturn:
+    """`multiprocessing.Process.start`, refused."""
+    target = getattr(process, "_target", None)
+    raise NoProcessesError(getattr(target, "__name__", process.name))
+
+
+def run_shell(command: Any) -> NoReturn:
+    """`os.system`, refused."""
+    raise NoProcessesError(_program(command))
 
 
 async def create_subprocess(program: Any, *_args: Any, **_kwargs: Any) -> NoReturn:

@@ -17,7 +17,7 @@ Invoke = Callable[[Any, Any], Any]
 _INVOKE_PATH = "/pixell.agent.AgentService/Invoke"
 
 
-class ServicerRefused(RuntimeError):  # noqa: N818 - what happened
+class ServicerRefused(RuntimeError):
     """The servicer reported a failure: an unsuccessful result or a status."""
 
 

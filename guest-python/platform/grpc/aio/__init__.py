@@ -1,7 +1,15 @@
 """Stands in for `grpc.aio`: the same as `grpc`, for coroutines."""
 
 from grpc import _registry, _types
-from grpc._types import Compression, RefusedCall, RpcError
+from grpc._types import (
+    Compression,
+    RefusedCall,
+    RpcError,
+    StreamStreamMultiCallable,
+    StreamUnaryMultiCallable,
+    UnaryStreamMultiCallable,
+    UnaryUnaryMultiCallable,
+)
 
 __all__ = [
     "EOF",
@@ -20,11 +28,18 @@ __all__ = [
     "Server",
     "ServerInterceptor",
     "ServicerContext",
+    "StreamStreamCall",
     "StreamStreamClientInterceptor",
+    "StreamStreamMultiCallable",
+    "StreamUnaryCall",
     "StreamUnaryClientInterceptor",
+    "StreamUnaryMultiCallable",
+    "UnaryStreamCall",
     "UnaryStreamClientInterceptor",
+    "UnaryStreamMultiCallable",
     "UnaryUnaryCall",
     "UnaryUnaryClientInterceptor",
+    "UnaryUnaryMultiCallable",
     "UsageError",
     "init_grpc_aio",
     "insecure_channel",
@@ -88,6 +103,18 @@ class Call(RpcContext):
 
 class UnaryUnaryCall(Call):
     """A call with one request and one response."""
+
+
+class UnaryStreamCall(Call):
+    """A call with one request and many responses."""
+
+
+class StreamUnaryCall(Call):
+    """A call with many requests and one response."""
+
+
+class StreamStreamCall(Call):
+    """A call with many requests and many responses."""
 
 
 class ServicerContext(RpcContext):
