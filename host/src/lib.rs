@@ -9,4 +9,5 @@ pub mod health;
 pub mod lifecycle;
 pub mod redact;
 pub mod signals;
+pub mod surfaces;
 pub mod telemetry;

@@ -1,0 +1,79 @@
+//! One HTTP request, handed to the agent and brought back.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::CONTENT_LENGTH;
+use http::request::Parts;
+use http::{Response, Uri};
+use hyper::body::Incoming;
+
+use crate::backend::{Backend, HttpCall, Surface};
+use crate::surfaces::Payload;
+use crate::surfaces::intake::{self, Intake};
+use crate::surfaces::reply::{Asked, ErrorCode};
+use crate::surfaces::request_id::RequestId;
+use crate::surfaces::serve::Peer;
+
+/// What bounds one request.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// From the last byte of the head to the head of the answer. Source:
+    /// `REQUEST_TIMEOUT_SEC`, default 30 s.
+    pub timeout: Duration,
+    /// Largest body of a request, in bytes; nothing means that only the agent's own memory
+    /// bounds it, since bodies are streamed.
+    pub body_bytes: Option<u64>,
+}
+
+/// One request, as the surface received it.
+pub(crate) struct Received {
+    pub(crate) head: Parts,
+    pub(crate) body: Incoming,
+    pub(crate) peer: Peer,
+    pub(crate) at: Instant,
+    pub(crate) request_id: RequestId,
+}
+
+/// Asks the agent and waits for the head of its answer.
+pub(crate) async fn ask(
+    backend: &Backend,
+    agent: &str,
+    limits: RequestLimits,
+    surface: Surface,
+    root_path: Arc<str>,
+    received: Received,
+) -> Response<Payload> {
+    let Received { mut head, body, peer, at, request_id } = received;
+    let asked = Asked { request_id, agent, allowed: limits.timeout };
+    let deadline = at + limits.timeout;
+    if let Err(refused) = intake::clean(&mut head) {
+        return asked.refused(refused);
+    }
+    let length = head.headers.get(CONTENT_LENGTH);
+    let Intake { body, too_large } = match intake::take(body, length, limits.body_bytes, deadline.into()).await {
+        Ok(intake) => intake,
+        Err(refused) => return asked.refused(refused),
+    };
+    let method = head.method.clone();
+    let call = HttpCall { surface, head, body, root_path, client: Some(peer.client), server: peer.server, deadline };
+    let reply = backend.http(call).await;
+    if Intake::was_too_large(too_large.as_ref()) {
+        return asked.error(ErrorCode::BodyTooLarge);
+    }
+    match reply {
+        Ok(reply) => asked.accept(reply, &method),
+        Err(error) => asked.failed(&error),
+    }
+}
+
+/// The same target with another path.
+pub(crate) fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    let target = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
