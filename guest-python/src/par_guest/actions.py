@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from par_guest.loading import LoadFailure, call_at_load, resolve_any
+from par_guest.loading import LoadFailure, call_at_load, resolve_any, signature_of
 from par_guest.servicer import invoke_method, invoke_servicer
 
 #: The functions of `a2a.service: module` without an attribute, oldest convention first.
@@ -143,11 +143,12 @@ def _checked(handlers: Any, name: str) -> dict[str, Handler]:
 
 
 def _refuse_parameters(function: Any, name: str) -> None:
+    signature = signature_of(function)
+    if signature is None:
+        return  # called, and its own error is reported
     try:
-        inspect.signature(function).bind()
+        signature.bind()
     except TypeError:
         raise LoadFailure(
             "wrong-shape", f"`{name}` needs arguments; it is called without any"
         ) from None
-    except ValueError:
-        pass  # a function without a signature: called, and its own error is reported

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from par_guest import wsgi
-from par_guest.loading import LoadFailure, call_at_load
+from par_guest.loading import LoadFailure, call_at_load, signature_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -100,10 +100,10 @@ def calling_convention(found: Any) -> Literal["asgi3", "asgi2", "wsgi", "factory
 
 def required_parameters(found: Any) -> list[str] | None:
     """Names of the positional parameters without a default; `None` when they are hidden."""
-    try:
-        parameters = inspect.signature(found).parameters.values()
-    except (TypeError, ValueError):
+    signature = signature_of(found)
+    if signature is None:
         return None
+    parameters = signature.parameters.values()
     if any(p.kind is p.KEYWORD_ONLY and p.default is p.empty for p in parameters):
         return ["", "", "", ""]  # nothing here is ever called with keywords
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

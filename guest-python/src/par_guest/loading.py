@@ -22,6 +22,14 @@ Reason = Literal[
     "startup-failed",
 ]
 
+#: From Python 3.14 on, asking for a signature evaluates annotations, which may name what is
+#: only imported for type checkers. Their text is enough here.
+_UNEVALUATED: dict[str, Any] = {}
+if sys.version_info >= (3, 14):
+    from annotationlib import Format
+
+    _UNEVALUATED["annotation_format"] = Format.STRING
+
 #: How many names a message lists when none of them is close to the one asked for.
 _NAMES_LISTED = 5
 
@@ -114,6 +122,14 @@ def import_module(name: str, python_path: Iterable[str] = ()) -> ModuleType:
         raise LoadFailure.from_exception("import-failed", _import_failed(name), error) from error
     _refuse_hidden(module, name, directories)
     return module
+
+
+def signature_of(function: Any) -> inspect.Signature | None:
+    """The parameters of a callable; `None` when it does not show them."""
+    try:
+        return inspect.signature(function, **_UNEVALUATED)
+    except (TypeError, ValueError):
+        return None
 
 
 def run_without_waiting(coroutine: Coroutine[Any, Any, Any]) -> Any:

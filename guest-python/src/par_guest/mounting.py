@@ -19,7 +19,7 @@ from par_guest.applications import (
     recognise,
     required_parameters,
 )
-from par_guest.loading import LoadFailure, call_at_load
+from par_guest.loading import LoadFailure, call_at_load, signature_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -73,10 +73,10 @@ def mount(entry: Any, name: str) -> Application:
 
 def _call_form(entry: Callable[..., Any]) -> Callable[[Any], Any] | None:
     """How to hand the app to the function; `None` when it does not take exactly one thing."""
-    try:
-        parameters = inspect.signature(entry).parameters.values()
-    except (TypeError, ValueError):
+    signature = signature_of(entry)
+    if signature is None:
         return entry
+    parameters = signature.parameters.values()
     keywords = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     required = required_parameters(entry)
     if keywords:
