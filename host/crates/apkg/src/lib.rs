@@ -1,10 +1,19 @@
 //! The only reader of hostile bytes in PAR: archives, manifests and what they declare.
 //!
-//! Nothing here has network or an engine within reach.
+//! Nothing here has network or an engine within reach. What comes out are types that cannot
+//! be wrong: [`Package`] and everything it is made of.
 #![forbid(unsafe_code)]
 
 pub mod archive;
 pub mod digest;
+pub mod environment;
+pub mod manifest;
+mod notice;
+mod package;
 mod quote;
+pub mod requirement;
+mod yaml;
 
+pub use notice::Notice;
+pub use package::{Package, PackageError};
 pub use quote::Quoted;
