@@ -25,11 +25,18 @@ platform_fixes.apply(in_sandbox=True)
 """
 
 
+#: The one loop there is, made before the fixes as PAR makes its own.
+LOOP = """
+import asyncio
+run_in_loop = asyncio.new_event_loop().run_until_complete
+"""
+
+
 def run(code, *, before="", fixes=SANDBOX):
     """Runs code in a Python as the sandbox has it; returns what it prints."""
     path = os.pathsep.join(str(ROOT / name) for name in ("src", "platform"))
     ran = subprocess.run(
-        [sys.executable, "-c", dedent(before) + fixes + dedent(code)],
+        [sys.executable, "-c", LOOP + dedent(before) + fixes + dedent(code)],
         env={"PYTHONPATH": path},
         capture_output=True,
         text=True,
@@ -62,7 +69,7 @@ def test_what_would_run_in_a_thread_runs_at_once(call):
         async def main():
             return {call}
 
-        print(asyncio.run(main()))
+        print(run_in_loop(main()))
         """,
         before="""
         import anyio.to_thread
@@ -92,7 +99,7 @@ def test_what_it_raises_reaches_who_waits_for_it(call):
             except ValueError as error:
                 print(error)
 
-        asyncio.run(main())
+        run_in_loop(main())
         """
     )
 
@@ -167,7 +174,7 @@ def test_fastapi_serves_synchronous_code_of_every_kind():
                 print((await client.get("/later")).status_code)
                 print((await client.get("/broken")).status_code)
 
-        asyncio.run(main())
+        run_in_loop(main())
         print(seen, threading.active_count())
         """,
         before="import fastapi",
@@ -225,7 +232,7 @@ def test_other_requests_run_while_a_synchronous_generator_streams():
             scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
             await asyncio.gather(StreamingResponse(produce())(scope, receive, send), other())
 
-        asyncio.run(main())
+        run_in_loop(main())
         print(order.index("other") < order.index(2))
         """,
         before="import starlette.responses",
@@ -252,7 +259,7 @@ def test_a_coroutine_that_does_not_wait_runs_from_synchronous_code():
             except RuntimeError as error:
                 print(error)
 
-        asyncio.run(main())
+        run_in_loop(main())
         """,
         before="import anyio.from_thread",
     )
@@ -312,8 +319,8 @@ def test_outside_the_sandbox_a_thread_runs():
         "subprocess.check_output('ffmpeg -i', shell=True)",
         "os.system('ffmpeg -i')",
         "os.popen('ffmpeg -i')",
-        "asyncio.run(asyncio.create_subprocess_exec('ffmpeg', '-i'))",
-        "asyncio.run(asyncio.create_subprocess_shell('ffmpeg -i'))",
+        "run_in_loop(asyncio.create_subprocess_exec('ffmpeg', '-i'))",
+        "run_in_loop(asyncio.create_subprocess_shell('ffmpeg -i'))",
         "multiprocessing.Process(target=ffmpeg).start()",
     ],
 )
@@ -346,6 +353,73 @@ def test_outside_the_sandbox_a_process_runs():
     )
 
     assert printed == "3"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "socket.create_connection(('db.test', 5432))",
+        "socket.getaddrinfo('db.test', 443)",
+        "socket.gethostbyname('db.test')",
+        "socket.socket().connect(('db.test', 5432))",
+        "urllib.request.urlopen('http://db.test/').read()",
+    ],
+)
+def test_a_connection_is_refused_by_name(use):
+    printed = run(
+        f"""
+        import socket, urllib.request
+
+        try:
+            {use}
+        except OSError as error:
+            print(error)
+        """
+    )
+
+    assert "the sandbox has no sockets, so `db.test` was not connected" in printed
+
+
+def test_outside_the_sandbox_a_connection_is_opened():
+    printed = run(
+        """
+        import socket
+
+        listener = socket.create_server(("127.0.0.1", 0))
+        with socket.create_connection(listener.getsockname()):
+            print("connected")
+        """,
+        fixes="",
+    )
+
+    assert printed == "connected"
+
+
+@pytest.mark.parametrize("call", ["asyncio.run(waits())", "asyncio.new_event_loop()"])
+def test_a_second_event_loop_is_refused_with_what_to_do(call):
+    printed = run(
+        f"""
+        import asyncio
+
+        async def ready():
+            return 5
+
+        async def waits():
+            await asyncio.sleep(1)
+
+        async def main():
+            print(asyncio.run(ready()))
+            try:
+                {call}
+            except RuntimeError as error:
+                print(error)
+
+        run_in_loop(main())
+        """
+    )
+
+    assert printed.splitlines()[0] == "5"
+    assert "make the function `async def` and await" in printed
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,8 @@ the result is the same, and a `def` endpoint costs what an `async def` endpoint 
 from __future__ import annotations
 
 import asyncio
-import asyncio.threads
 import importlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
@@ -32,7 +31,7 @@ _PATCHED = (
 
 def apply() -> None:
     """Replaces the functions, also where they were imported by name."""
-    replacements: dict[Any, Any] = {asyncio.threads.to_thread: to_thread}
+    replacements: dict[Any, Any] = {asyncio.to_thread: to_thread, asyncio.run: run}
     for name in _PATCHED:
         module = _installed(name)
         if module is not None:
@@ -44,6 +43,20 @@ def apply() -> None:
 async def to_thread(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """`asyncio.to_thread` without the thread."""
     return copy_context().run(func, *args, **kwargs)
+
+
+def run(main: Coroutine[Any, Any, T], **_options: Any) -> T:
+    """`asyncio.run` while the one event loop there is runs already.
+
+    Works as long as the coroutine does not wait.
+    """
+    try:
+        return run_without_waiting(main)
+    except WouldWaitError:
+        raise RuntimeError(
+            "`asyncio.run` cannot wait, because the event loop of the sandbox runs already; "
+            "make the function `async def` and await the coroutine"
+        ) from None
 
 
 async def run_in_threadpool(func: Callable[..., T], *args: Any, **kwargs: Any) -> T:

@@ -1,15 +1,15 @@
-"""Makes libraries that expect threads, processes and a temporary directory work without.
+"""Makes libraries work that expect threads, processes, sockets and a temporary directory.
 
-The sandbox has none of the three. What a library does in a thread only to keep the event
-loop free is done at once; what cannot be done is refused with a sentence that says what to
-do instead. Nothing here is applied outside the sandbox.
+The sandbox has none of them. What a library does in a thread only to keep the event loop
+free is done at once; what cannot be done is refused with a sentence that says what to do
+instead. Nothing here is applied outside the sandbox.
 """
 
 from __future__ import annotations
 
 import sys
 
-from par_guest import inline_calls, memory_files, refusals
+from par_guest import additions, inline_calls, memory_files, refusals
 
 _applied = False
 
@@ -26,6 +26,7 @@ def apply(*, in_sandbox: bool | None = None) -> None:
     if not in_sandbox or _applied:
         return
     _applied = True
+    additions.apply()
     inline_calls.apply()
     memory_files.apply()
     refusals.apply()
