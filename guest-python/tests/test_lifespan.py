@@ -199,6 +199,42 @@ def test_a_shutdown_that_raises_is_logged_and_ends_anyway(caplog):
     assert "failed to stop: stuck" in caplog.text
 
 
+def test_a_raw_application_that_raises_while_it_stops_is_logged(caplog):
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise ValueError("stuck")
+
+    live(Lifespan(app))
+
+    assert "failed to stop" in caplog.text
+    assert "ValueError: stuck" in caplog.text
+
+
+def test_a_lifespan_that_breaks_while_the_agent_serves_is_logged(caplog):
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        raise ValueError("gone")
+
+    live(Lifespan(app))
+
+    assert "the application's lifespan broke off" in caplog.text
+    assert "ValueError: gone" in caplog.text
+
+
+def test_an_application_that_never_returns_is_left_behind(monkeypatch):
+    monkeypatch.setattr("par_guest.lifespan._LINGER", 0)
+
+    async def app(scope, receive, send):
+        while True:
+            message = await receive()
+            await send({"type": f"{message['type']}.complete"})
+
+    live(Lifespan(app))
+
+
 def test_a_shutdown_without_a_start_does_nothing():
     called = []
 

@@ -183,6 +183,20 @@ def test_an_iterator_is_sent_piece_by_piece_and_closed():
     assert pieces.closed
 
 
+def test_an_iterator_of_announced_length_ends_with_its_last_piece():
+    pieces = Pieces(b"ab", b"", b"cd", b"")
+
+    def app(environ, start_response):
+        start_response("200 OK", [("Content-Length", "4")])
+        return pieces
+
+    assert [(m["body"], m["more_body"]) for m in exchange(app)[1:]] == [
+        (b"ab", True),
+        (b"cd", False),
+    ]
+    assert pieces.closed
+
+
 def test_other_tasks_run_between_two_pieces():
     turns = []
 

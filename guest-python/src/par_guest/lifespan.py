@@ -21,6 +21,9 @@ Message = MutableMapping[str, Any]
 _STARTUP = "lifespan.startup"
 _SHUTDOWN = "lifespan.shutdown"
 
+#: How long an application may take to return after it said that it has stopped (seconds).
+_LINGER = 1.0
+
 
 class Lifespan:
     """Start and stop of one application and its hooks.
@@ -36,6 +39,10 @@ class Lifespan:
         self._task: asyncio.Task[None] | None = None
         self._answer: asyncio.Future[Message | None] | None = None
         self._started = False
+        #: The application has answered that its startup is complete.
+        self._up = False
+        #: The application has answered that its startup or shutdown failed.
+        self._failed = False
         #: What the application put into its lifespan state; each request gets a copy.
         self.state: dict[str, Any] = {}
 
@@ -75,7 +82,8 @@ class Lifespan:
             answer = await self._tell(_SHUTDOWN)
             if answer is not None and answer["type"] == "lifespan.shutdown.failed":
                 logger.error("the application failed to stop: %s", answer.get("message", ""))
-            await asyncio.wait([self._task])
+            await asyncio.wait([self._task], timeout=_LINGER)
+            self._task.cancel()
         if self._hooks is not None:
             await self._hooks.shutdown()
 
@@ -106,15 +114,22 @@ class Lifespan:
         self._ended()
 
     def _raised(self, error: BaseException) -> None:
-        """Before it has answered this means that the application has no lifespan."""
-        if self._answer is None or self._answer.done():
-            logger.debug("the lifespan ended with %s", describe(error))
+        """What an exception means depends on how far the application has come."""
+        waited_for = self._answer is not None and not self._answer.done()
+        if self._failed:
+            return  # reported already: Starlette reports a failure, then raises it
+        if self._up and not waited_for:
+            logger.error("the application's lifespan broke off", exc_info=error)
+        elif self._up:
+            self._fail("lifespan.shutdown.failed", error)
         elif isinstance(error, (SystemExit, KeyboardInterrupt)):
-            self._answer.set_result(
-                {"type": "lifespan.startup.failed", "message": format_traceback(error)}
-            )
+            self._fail("lifespan.startup.failed", error)
         else:
             logger.debug("the application has no lifespan: %s", describe(error))
+
+    def _fail(self, kind: str, error: BaseException) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result({"type": kind, "message": format_traceback(error)})
 
     def _ended(self) -> None:
         if self._answer is not None and not self._answer.done():
@@ -128,6 +143,8 @@ class Lifespan:
         kind = message["type"]
         if not kind.startswith(("lifespan.startup.", "lifespan.shutdown.")):
             raise RuntimeError(f"unexpected ASGI message `{kind}` during the lifespan")
+        self._up = self._up or kind == "lifespan.startup.complete"
+        self._failed = kind.endswith(".failed")
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(message)
 

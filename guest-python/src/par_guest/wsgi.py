@@ -136,6 +136,8 @@ class _Exchange:
         self._head: Message | None = None
         self._head_sent = False
         self._written: list[bytes] = []
+        #: What is left of the length the application announced, if it did.
+        self._left: int | None = None
 
     async def run(self) -> None:
         pieces = self._app(self._environment, self._start_response)
@@ -157,6 +159,8 @@ class _Exchange:
                 raise exc_info[1].with_traceback(exc_info[2])
         elif self._head is not None:
             raise RuntimeError("the application called `start_response` twice")
+        lengths = [value for name, value in headers if name.lower() == "content-length"]
+        self._left = int(lengths[0]) if lengths else None
         self._head = {
             "type": "http.response.start",
             "status": int(status.split(" ", 1)[0]),
@@ -173,27 +177,40 @@ class _Exchange:
     async def _send_pieces(self, pieces: Iterable[bytes]) -> None:
         """Sends each piece when it is there; stops asking for more when the client left."""
         client_left: asyncio.Future[Message] | None = None
+        complete = False
         started = monotonic()
         try:
             for piece in pieces:
                 data = self._take_written() + piece
-                if not data:
+                if complete or not data:
                     continue  # the head waits for the first byte, as PEP 3333 asks
+                # Frameworks wrap small answers in iterators too; the announced length tells
+                # that one is complete, and saves it from being streamed.
+                complete = self._is_last(data)
                 await self._send_head()
-                await self._send_body(data, more=True)
+                await self._send_body(data, more=not complete)
+                if complete:
+                    continue
                 if client_left is None:
                     client_left = asyncio.ensure_future(_disconnect(self._receive))
                 await step_aside(monotonic() - started)
                 if client_left.done():
                     return
                 started = monotonic()
-            await self._send_head()
-            await self._send_body(self._take_written(), more=False)
+            if not complete:
+                await self._send_head()
+                await self._send_body(self._take_written(), more=False)
         finally:
             if client_left is not None:
                 client_left.cancel()
                 with suppress(asyncio.CancelledError):
                     await client_left
+
+    def _is_last(self, data: bytes) -> bool:
+        if self._left is None:
+            return False
+        self._left -= len(data)
+        return self._left <= 0
 
     def _take_written(self) -> bytes:
         written = b"".join(self._written)
