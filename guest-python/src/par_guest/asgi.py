@@ -135,7 +135,9 @@ class HttpCall(Call):
     def _incomplete(self) -> None:
         if self.result is None:
             self._state = COMPLETE
-            self.answer(Err(protocol_failure("the application returned without a complete response")))
+            self.answer(
+                Err(protocol_failure("the application returned without a complete response"))
+            )
         elif self._writer is None or not self._writer.gone:
             calls.broken(self._id)
 

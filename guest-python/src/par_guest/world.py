@@ -6,7 +6,6 @@ Nothing may be raised out of here but `Err`, or the instance is lost.
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import sys
