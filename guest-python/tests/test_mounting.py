@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from par_guest import rest
+from par_guest import mounting, rest
 from par_guest.loading import LoadFailure
 
 OLD_EXAMPLE = """
@@ -382,3 +382,13 @@ def test_a_mount_function_that_raises_is_a_failure_with_its_traceback(package, s
     assert failure.value.reason == "startup-failed"
     assert "`rest_routes:mount` failed" in failure.value.message
     assert "rest_routes.py" in failure.value.traceback
+
+
+def test_only_apps_of_the_agents_own_look_up_telemetry(monkeypatch):
+    from fastapi import FastAPI
+    from opentelemetry import trace
+
+    monkeypatch.setattr(trace, "get_tracer_provider", object)
+
+    assert FastAPI()._native_telemetry.enabled()
+    assert not mounting.new_app()._native_telemetry.enabled()
