@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 
 from par_guest.fairness import iterate
 from par_guest.loading import WouldWaitError, run_without_waiting
-from par_guest.replacing import replace_everywhere
 
 T = TypeVar("T")
 
@@ -29,15 +28,15 @@ _PATCHED = (
 )
 
 
-def apply() -> None:
-    """Replaces the functions, also where they were imported by name."""
+def apply() -> dict[Any, Any]:
+    """Replaces methods in place; returns the functions to replace everywhere."""
     replacements: dict[Any, Any] = {asyncio.to_thread: to_thread, asyncio.run: run}
     for name in _PATCHED:
         module = _installed(name)
         if module is not None:
             replacements |= _REPLACEMENTS[name](module)
-    replace_everywhere(replacements)
     ThreadPoolExecutor.submit = submit  # type: ignore[method-assign,assignment]
+    return replacements
 
 
 async def to_thread(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -130,7 +129,7 @@ def _concurrency(module: Any) -> dict[Any, Any]:
 def _backend(module: Any) -> dict[Any, Any]:
     """anyio's own users call the backend, not `run_sync`."""
 
-    async def in_worker_thread(
+    async def at_once(
         _cls: type,
         func: Callable[..., T],
         args: tuple[Any, ...],
@@ -139,7 +138,7 @@ def _backend(module: Any) -> dict[Any, Any]:
     ) -> T:
         return func(*args)
 
-    module.AsyncIOBackend.run_sync_in_worker_thread = classmethod(in_worker_thread)
+    module.AsyncIOBackend.run_sync_in_worker_thread = classmethod(at_once)
     return {}
 
 

@@ -11,8 +11,6 @@ import io
 import tempfile
 from typing import IO, Any
 
-from par_guest.replacing import replace_everywhere
-
 _REFUSED = (
     "there is no temporary directory in the sandbox; keep the data in memory "
     "(`io.BytesIO`) or use `tempfile.TemporaryFile`, which does"
@@ -23,11 +21,11 @@ _find_directory = tempfile._get_default_tempdir  # type: ignore[attr-defined]
 _roll_over = tempfile.SpooledTemporaryFile.rollover
 
 
-def apply() -> None:
-    """Replaces what `tempfile` does when it finds no directory."""
+def apply() -> dict[Any, Any]:
+    """Replaces what `tempfile` does without a directory; returns what to replace everywhere."""
     tempfile._get_default_tempdir = find_directory  # type: ignore[attr-defined]
-    replace_everywhere({_open_temporary_file: open_temporary_file})
     tempfile.SpooledTemporaryFile.rollover = roll_over  # type: ignore[method-assign]
+    return {_open_temporary_file: open_temporary_file}
 
 
 def find_directory(*candidates: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 
 from par_guest import additions, inline_calls, memory_files, refusals
+from par_guest.replacing import replace_everywhere
 
 _applied = False
 
@@ -17,8 +18,9 @@ _applied = False
 def apply(*, in_sandbox: bool | None = None) -> None:
     """Applies all fixes once; `in_sandbox` overrides the detection, for tests.
 
-    Call it after the platform libraries were imported: names they took from each other are
-    replaced where they are. Modules imported later find the replacements in place.
+    Names that modules took from each other are replaced where they are, and modules
+    imported later find the replacements in place. Looking at every module takes a while, so
+    the guest calls this when it is built; calling it again costs nothing.
     """
     global _applied
     if in_sandbox is None:
@@ -27,6 +29,4 @@ def apply(*, in_sandbox: bool | None = None) -> None:
         return
     _applied = True
     additions.apply()
-    inline_calls.apply()
-    memory_files.apply()
-    refusals.apply()
+    replace_everywhere(inline_calls.apply() | memory_files.apply() | refusals.apply())

@@ -13,8 +13,6 @@ import subprocess
 import threading
 from typing import Any, NoReturn
 
-from par_guest.replacing import replace_everywhere
-
 _NO_THREADS = (
     "there are no threads in the sandbox, so `{name}` was not started; "
     "use an `asyncio` task, or `asyncio.to_thread`, which runs the function at once"
@@ -41,26 +39,24 @@ class NoProcessesError(PermissionError):
         super().__init__(errno.EPERM, _NO_PROCESSES.format(program=program))
 
 
-def apply() -> None:
-    """Replaces what would start a thread or a process."""
+def apply() -> dict[Any, Any]:
+    """Replaces methods in place; returns the functions to replace everywhere."""
     threading.Thread.start = start_thread  # type: ignore[method-assign]
     subprocess.Popen.__init__ = start_process  # type: ignore[method-assign]
     multiprocessing.process.BaseProcess.start = start_child  # type: ignore[method-assign]
     # Where the platform has no `os.system`, calling it would say so in Python's words.
     os.system = run_shell  # type: ignore[assignment]
-    starters = ("start_new_thread", "start_new", "start_joinable_thread")
-    replace_everywhere(
-        {getattr(_thread, name): start_new_thread for name in starters if hasattr(_thread, name)}
-        | {
-            asyncio.create_subprocess_exec: create_subprocess,
-            asyncio.create_subprocess_shell: create_subprocess,
-            asyncio.new_event_loop: new_event_loop,
-            socket.getaddrinfo: look_up,
-            socket.gethostbyname: look_up,
-        }
-    )
     for name in ("connect", "connect_ex", "bind"):
         setattr(socket.socket, name, connect)
+    starters = ("start_new_thread", "start_new", "start_joinable_thread")
+    threads = [getattr(_thread, name) for name in starters if hasattr(_thread, name)]
+    return dict.fromkeys(threads, start_new_thread) | {
+        asyncio.create_subprocess_exec: create_subprocess,
+        asyncio.create_subprocess_shell: create_subprocess,
+        asyncio.new_event_loop: new_event_loop,
+        socket.getaddrinfo: look_up,
+        socket.gethostbyname: look_up,
+    }
 
 
 def start_thread(thread: threading.Thread) -> NoReturn:
