@@ -14,7 +14,7 @@ mod raw;
 mod reader;
 pub mod variables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use par_policy::{InstanceCount, Limits, MemoryLimit, OutOfRange, RequestTimeout};
@@ -26,7 +26,7 @@ pub use package::{Package, PackageDigest};
 pub use ports::{Port, Ports};
 pub use raw::{Environment, Places};
 
-use crate::redact::RedactedUrl;
+use crate::install::InstallSettings;
 use crate::telemetry::Level;
 use mistake::Expected;
 use reader::{Reader, boolean, duration, positive_duration, whole};
@@ -57,10 +57,8 @@ pub struct Config {
     pub guest_dir: PathBuf,
     /// Directory of what is kept between starts.
     pub cache_dir: PathBuf,
-    /// Directory of wheels that are tried before the index.
-    pub wheelhouse_dir: Option<PathBuf>,
-    /// The package index, when it is not the public one.
-    pub index_url: Option<RedactedUrl>,
+    /// How dependencies are installed.
+    pub install: InstallSettings,
     /// Least serious log lines that are written.
     pub log_level: Level,
     /// Settings that are odd, and accepted.
@@ -107,8 +105,7 @@ impl Config {
         });
         let guest_dir = reader.value_or(&v::PAR_GUEST_DIR, places::directory, || places.guest_dir());
         let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || places.cache_dir());
-        let wheelhouse_dir = reader.optional(&v::WHEELHOUSE_DIR, places::directory);
-        let index_url = reader.optional(&v::PAR_INDEX_URL, places::index_url);
+        let install = install(reader, places, cache_dir.as_deref());
         let log_level = reader.value(&v::LOG_LEVEL, |text| {
             Level::parse(text).ok_or_else(|| Expected::new("`debug`, `info`, `warning` or `error`"))
         });
@@ -125,12 +122,27 @@ impl Config {
             a2a_message_bytes: a2a_message_bytes?,
             guest_dir: guest_dir?,
             cache_dir: cache_dir?,
-            wheelhouse_dir: wheelhouse_dir?,
-            index_url: index_url?,
+            install: install?,
             log_level: log_level?,
             remarks: Vec::new(),
         })
     }
+}
+
+fn install(reader: &mut Reader<'_>, places: &Places, cache_dir: Option<&Path>) -> Option<InstallSettings> {
+    let wheelhouse = reader.optional(&v::WHEELHOUSE_DIR, places::directory);
+    let uv = reader.optional(&v::PAR_UV, places::directory);
+    let timeout = reader.value(&v::INSTALL_TIMEOUT_SEC, |text| positive_duration(text, 1.0));
+    let index = reader.optional(&v::PAR_INDEX_URL, places::index_url);
+    Some(InstallSettings {
+        uv: uv?,
+        search_path: places.search_path.clone(),
+        index: index?,
+        wheelhouse: wheelhouse?,
+        resolver_environment: places.network.clone(),
+        timeout: timeout?,
+        ..InstallSettings::new(cache_dir?.to_owned())
+    })
 }
 
 fn base_path(reader: &mut Reader<'_>, app_id: Option<&str>) -> Option<BasePath> {

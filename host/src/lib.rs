@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod exit;
 pub mod health;
+pub mod install;
 pub mod lifecycle;
 pub mod redact;
 pub mod signals;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::mistake::Expected;
 use super::raw::Places;
+use crate::install::is_trusted_transport;
 use crate::redact::RedactedUrl;
 
 impl Places {
@@ -29,10 +30,10 @@ pub(super) fn directory(text: &str) -> Result<PathBuf, Expected> {
     Ok(PathBuf::from(text))
 }
 
-/// The address of a package index.
+/// The address of a package index: encrypted, or on this machine.
 pub(super) fn index_url(text: &str) -> Result<RedactedUrl, Expected> {
     RedactedUrl::parse(text.trim())
         .ok()
-        .filter(|url| matches!(url.expose().scheme(), "https" | "http") && url.expose().has_host())
-        .ok_or_else(|| Expected::new("a URL that begins with `https://` or `http://`"))
+        .filter(|url| is_trusted_transport(url.expose(), true) && url.expose().has_host())
+        .ok_or_else(|| Expected::new("a URL that begins with `https://`, or with `http://` and a loopback address"))
 }

@@ -6,6 +6,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::variables::VARIABLES;
+use crate::install::PASSED_TO_RESOLVER;
+use crate::redact::Secret;
 
 /// What the process was started with: the variables PAR knows, and where it runs.
 #[derive(Clone)]
@@ -25,6 +27,10 @@ pub struct Places {
     pub temporary_dir: PathBuf,
     /// How many cores this process may use, limits of its control group included.
     pub cores: NonZeroUsize,
+    /// Where programs are looked for: `$PATH`.
+    pub search_path: Option<String>,
+    /// Variables that say where certificates and proxies are, for the program that resolves requirements.
+    pub network: Vec<(&'static str, Secret<String>)>,
 }
 
 impl Environment {
@@ -38,6 +44,11 @@ impl Environment {
             user_cache_dir: absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache"))),
             temporary_dir: std::env::temp_dir(),
             cores: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            search_path: std::env::var("PATH").ok(),
+            network: PASSED_TO_RESOLVER
+                .into_iter()
+                .filter_map(|name| Some((name, Secret::new(std::env::var(name).ok()?))))
+                .collect(),
         };
         Self { values: known_names().filter_map(|name| Some((name, std::env::var_os(name)?))).collect(), places }
     }
@@ -53,6 +64,8 @@ impl Environment {
             user_cache_dir: None,
             temporary_dir: std::env::temp_dir(),
             cores: NonZeroUsize::MIN,
+            search_path: None,
+            network: Vec::new(),
         };
         Self { values, places }
     }

@@ -43,7 +43,7 @@ fn an_identity_is_all_it_takes() {
     assert_eq!(config.limits.request_timeout, RequestTimeout::DEFAULT);
     assert_eq!(config.a2a_message_bytes, 4 << 20);
     assert!(config.package.path.is_none() && config.package.url.is_none() && config.package.digest.is_none());
-    assert!(config.wheelhouse_dir.is_none() && config.index_url.is_none());
+    assert!(config.install.wheelhouse.is_none() && config.install.index.is_none());
     assert_eq!(config.log_level, Level::Info);
     assert_eq!(config.remarks, []);
 }
@@ -277,6 +277,8 @@ fn an_agent_gets_one_instance_a_core() {
         user_cache_dir: None,
         temporary_dir: "/scratch".into(),
         cores: std::num::NonZeroUsize::new(cores).unwrap(),
+        search_path: Some("/usr/bin".to_owned()),
+        network: Vec::new(),
     };
     let config =
         |cores| Config::parse(&Environment::of_pairs([("AGENT_APP_ID", "app-1")]).with_places(places(cores))).unwrap();
@@ -285,6 +287,7 @@ fn an_agent_gets_one_instance_a_core() {
     assert_eq!(config(1024).limits.instances.get(), 256);
     assert_eq!(config(4).guest_dir, PathBuf::from("/opt/par/lib/par/guest"));
     assert_eq!(config(4).cache_dir, PathBuf::from("/scratch/par-cache"));
+    assert_eq!(config(4).install.search_path.as_deref(), Some("/usr/bin"));
 }
 
 #[test]
@@ -293,13 +296,20 @@ fn directories_and_the_index_are_taken_as_given() {
         ("WHEELHOUSE_DIR", "/wheelhouse"),
         ("PAR_CACHE_DIR", "/c"),
         ("PAR_GUEST_DIR", "g"),
+        ("PAR_UV", "/bin/uv"),
+        ("INSTALL_TIMEOUT_SEC", "2"),
         ("AGENT_PACKAGE_PATH", "/a.apkg"),
     ]);
 
-    assert_eq!(config.wheelhouse_dir, Some(PathBuf::from("/wheelhouse")));
+    assert_eq!(config.install.wheelhouse, Some(PathBuf::from("/wheelhouse")));
+    assert_eq!(config.install.cache, PathBuf::from("/c"));
+    assert_eq!(config.install.uv, Some(PathBuf::from("/bin/uv")));
+    assert_eq!(config.install.timeout, Duration::from_secs(2));
     assert_eq!((config.cache_dir, config.guest_dir), (PathBuf::from("/c"), PathBuf::from("g")));
     assert_eq!(config.package.path, Some(PathBuf::from("/a.apkg")));
-    assert_eq!(mistaken([("PAR_INDEX_URL", "ftp://index.example/simple")]), ["PAR_INDEX_URL"]);
+    for index in ["ftp://index.example/simple", "http://index.example/simple"] {
+        assert_eq!(mistaken([("PAR_INDEX_URL", index)]), ["PAR_INDEX_URL"]);
+    }
     assert_eq!(mistaken([("PAR_GUEST_DIR", "")]), ["PAR_GUEST_DIR"]);
 }
 

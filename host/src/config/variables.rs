@@ -123,7 +123,11 @@ variables! {
         "Where installed dependencies are kept between starts.";
     WHEELHOUSE_DIR = Unset, "directory",
         "Wheels that are tried before the package index.";
-    PAR_INDEX_URL = Computed("the public index"), "https:// or http:// URL",
+    PAR_UV = Computed("the one of `just tools`, else the one on `PATH`"), "path",
+        "The program that resolves requirements. Only the version this release was tested with is accepted.";
+    INSTALL_TIMEOUT_SEC = Value("300"), "s",
+        "Longest time resolving, downloading and unpacking dependencies may take together.";
+    PAR_INDEX_URL = Computed("the public index"), "https:// URL",
         "Package index that requirements are resolved against. May carry credentials; they are never logged.";
 
     LOG_LEVEL = Value("info"), "debug, info, warning or error",

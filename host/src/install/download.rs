@@ -1,0 +1,258 @@
+//! Wheels as files: `<cache>/wheels/sha256/<digest>`, verified whenever they are opened.
+
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fs_err as fs;
+use par_apkg::digest::{Hasher, Sha256};
+use reqwest::{Client, StatusCode, Url, redirect};
+use tempfile::NamedTempFile;
+
+use super::InstallError;
+use super::lock::LockedWheel;
+use super::settings::InstallSettings;
+use crate::redact::RedactedUrl;
+
+/// How often one wheel is asked for. Only what may pass by itself is asked for again.
+const ATTEMPTS: u32 = 3;
+
+/// Longest silence of a server. The time for everything is [`InstallSettings::timeout`].
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The wheels of this machine, and the way to get more.
+#[derive(Debug)]
+pub(super) struct WheelStore {
+    directory: PathBuf,
+    client: Client,
+    index: Option<RedactedUrl>,
+    wheelhouse: Option<PathBuf>,
+    largest: u64,
+}
+
+impl WheelStore {
+    pub(super) fn open(settings: &InstallSettings) -> Result<Self, InstallError> {
+        let directory = settings.cache.join("wheels").join("sha256");
+        fs::create_dir_all(&directory).map_err(InstallError::cache)?;
+        let index = settings.index.clone();
+        let is_local = index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "wheels come from an index the operator chose, with limits of their own"
+        )]
+        let client = Client::builder()
+            .user_agent(concat!("par/", env!("CARGO_PKG_VERSION")))
+            .referer(false)
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(IDLE)
+            .redirect(redirect::Policy::custom(move |attempt| {
+                if attempt.previous().len() > 5 {
+                    attempt.error("too many redirects")
+                } else if is_trusted_transport(attempt.url(), is_local) {
+                    attempt.follow()
+                } else {
+                    attempt.error("a redirect away from https")
+                }
+            }))
+            .build()
+            .map_err(|error| InstallError::cache(std::io::Error::other(error)))?;
+        Ok(Self {
+            directory,
+            client,
+            index,
+            wheelhouse: settings.wheelhouse.clone(),
+            largest: settings.max_wheel_bytes,
+        })
+    }
+
+    /// The file of a wheel, opened and verified; fetched first if it is not here.
+    ///
+    /// `progress` hears how many bytes there are so far, and of how many.
+    pub(super) async fn obtain(
+        &self,
+        wheel: &LockedWheel,
+        progress: impl Fn(u64, Option<u64>),
+    ) -> Result<fs::File, InstallError> {
+        if let Some(file) = self.cached(wheel.digest)? {
+            return Ok(file);
+        }
+        if wheel.url.scheme() == "file" {
+            self.copy(wheel)?;
+        } else {
+            self.download(wheel, progress).await?;
+        }
+        self.cached(wheel.digest)?.ok_or_else(|| failed(wheel, "it disappeared from the cache"))
+    }
+
+    /// A wheel that is here. One whose content no longer has its digest is removed.
+    fn cached(&self, digest: Sha256) -> Result<Option<fs::File>, InstallError> {
+        let path = self.directory.join(digest.to_hex());
+        let mut file = match fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(InstallError::cache(error)),
+        };
+        if Sha256::of_reader(&mut file).map_err(InstallError::cache)? != digest {
+            fs::remove_file(&path).map_err(InstallError::cache)?;
+            return Ok(None);
+        }
+        file.seek(SeekFrom::Start(0)).map_err(InstallError::cache)?;
+        Ok(Some(file))
+    }
+
+    /// Takes a wheel from the wheelhouse, which is the only directory a lock may point to.
+    fn copy(&self, wheel: &LockedWheel) -> Result<(), InstallError> {
+        let path = wheel.url.to_file_path().map_err(|()| failed(wheel, "its URL is no path"))?;
+        let inside = match &self.wheelhouse {
+            Some(wheelhouse) => is_inside(&path, wheelhouse).map_err(|error| failed(wheel, &error.to_string()))?,
+            None => false,
+        };
+        if !inside {
+            return Err(failed(wheel, "it is a file outside the wheelhouse"));
+        }
+        let mut source = fs::File::open(&path).map_err(|error| failed(wheel, &error.to_string()))?;
+        let mut incoming = Incoming::begin(self, wheel)?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let count =
+                std::io::Read::read(&mut source, &mut buffer).map_err(|error| failed(wheel, &error.to_string()))?;
+            if count == 0 {
+                return incoming.keep();
+            }
+            incoming.add(&buffer[..count])?;
+        }
+    }
+
+    async fn download(&self, wheel: &LockedWheel, progress: impl Fn(u64, Option<u64>)) -> Result<(), InstallError> {
+        if !is_trusted_transport(&wheel.url, self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose())))
+        {
+            return Err(failed(wheel, "its URL is not `https`"));
+        }
+        let mut attempt = 1;
+        loop {
+            match self.attempt(wheel, &progress).await {
+                Err(Failure::Passing(_)) if attempt < ATTEMPTS => {
+                    tokio::time::sleep(Duration::from_millis(300) * 2_u32.pow(attempt - 1)).await;
+                    attempt += 1;
+                }
+                Err(Failure::Passing(because)) => {
+                    return Err(failed(wheel, &format!("{because} (after {attempt} attempts)")));
+                }
+                Err(Failure::Final(error)) => return Err(error),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    async fn attempt(&self, wheel: &LockedWheel, progress: &impl Fn(u64, Option<u64>)) -> Result<(), Failure> {
+        let mut request = self.client.get(wheel.url.clone());
+        let index = self.index.as_ref().map(RedactedUrl::expose);
+        if let Some(index) = index.filter(|index| index.origin() == wheel.url.origin())
+            && !index.username().is_empty()
+        {
+            request = request.basic_auth(index.username(), index.password());
+        }
+        let mut response = request.send().await.map_err(|error| Failure::of(wheel, error))?;
+        let status = response.status();
+        if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
+            return Err(Failure::Passing(format!("the index answered {status}")));
+        }
+        if !status.is_success() {
+            return Err(Failure::Final(failed(wheel, &format!("the index answered {status}"))));
+        }
+        let total = response.content_length();
+        let mut incoming = Incoming::begin(self, wheel)?;
+        while let Some(chunk) = response.chunk().await.map_err(|error| Failure::of(wheel, error))? {
+            incoming.add(&chunk)?;
+            progress(incoming.size, total);
+        }
+        Ok(incoming.keep()?)
+    }
+}
+
+enum Failure {
+    Passing(String),
+    Final(InstallError),
+}
+
+impl Failure {
+    /// Transport errors may pass; where a server sends us will not change. The URL is not shown: it may hold a token.
+    fn of(wheel: &LockedWheel, error: reqwest::Error) -> Self {
+        let is_final = error.is_redirect();
+        let error = error.without_url();
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        if is_final { Self::Final(failed(wheel, &text)) } else { Self::Passing(text) }
+    }
+}
+
+impl From<InstallError> for Failure {
+    fn from(error: InstallError) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// A wheel on its way into the store.
+struct Incoming<'a> {
+    store: &'a WheelStore,
+    wheel: &'a LockedWheel,
+    file: NamedTempFile,
+    hasher: Hasher,
+    size: u64,
+}
+
+impl<'a> Incoming<'a> {
+    fn begin(store: &'a WheelStore, wheel: &'a LockedWheel) -> Result<Self, InstallError> {
+        let file = NamedTempFile::new_in(&store.directory).map_err(InstallError::cache)?;
+        Ok(Self { store, wheel, file, hasher: Hasher::default(), size: 0 })
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<(), InstallError> {
+        self.size += bytes.len() as u64;
+        if self.size > self.store.largest {
+            return Err(failed(self.wheel, &format!("it is larger than {} MiB", self.store.largest >> 20)));
+        }
+        self.hasher.update(bytes);
+        self.file.write_all(bytes).map_err(InstallError::cache)
+    }
+
+    /// Moves the file to its name, if it has the digest that is the name.
+    fn keep(self) -> Result<(), InstallError> {
+        let got = self.hasher.finish();
+        if got != self.wheel.digest {
+            return Err(InstallError::Digest { wheel: self.wheel.file.to_string(), expected: self.wheel.digest, got });
+        }
+        self.file.as_file().sync_data().map_err(InstallError::cache)?;
+        self.file.persist(self.store.directory.join(got.to_hex())).map_err(|error| InstallError::cache(error.error))?;
+        Ok(())
+    }
+}
+
+fn failed(wheel: &LockedWheel, because: &str) -> InstallError {
+    InstallError::Download { wheel: wheel.file.to_string(), because: because.to_owned() }
+}
+
+/// Whether a wheel or an index may come from this URL: `https` always; plain `http` only where it
+/// stays on this machine, and only if the index the operator chose does.
+pub(crate) fn is_trusted_transport(url: &Url, index_is_local: bool) -> bool {
+    url.scheme() == "https" || (index_is_local && is_plain_loopback(url))
+}
+
+fn is_plain_loopback(url: &Url) -> bool {
+    let is_loopback = match url.host_str() {
+        Some("localhost") => true,
+        Some(host) => {
+            host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        None => false,
+    };
+    url.scheme() == "http" && is_loopback
+}
+
+fn is_inside(path: &Path, directory: &Path) -> std::io::Result<bool> {
+    Ok(fs::canonicalize(path)?.starts_with(fs::canonicalize(directory)?))
+}

@@ -1,0 +1,312 @@
+//! What can go wrong while dependencies are installed.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use par_apkg::Quoted;
+use par_apkg::archive::ArchiveError;
+use par_apkg::digest::Sha256;
+
+use super::classify::Native;
+use super::lock::LockError;
+use super::settings::{PYTHON_VERSION, UV_VERSION};
+
+/// Why there is no deps layer. The way out, where there is one, is [`InstallError::hint`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InstallError {
+    /// The resolver is not there.
+    #[error("`uv` {UV_VERSION} is needed to install dependencies and was not found{}", at(.asked.as_ref()))]
+    NoUv {
+        /// Where the operator said it is.
+        asked: Option<PathBuf>,
+    },
+    /// The resolver does not start.
+    #[error("cannot run `{}`", .uv.display())]
+    RunUv {
+        /// The program.
+        uv: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The resolver is another version than the one this release was tested with.
+    #[error("`{}` is version `{}`, expected `{UV_VERSION}`", .uv.display(), Quoted(.got))]
+    UvVersion {
+        /// The program.
+        uv: PathBuf,
+        /// What it says it is.
+        got: String,
+    },
+    /// The resolver found no interpreter to start from.
+    #[error("`uv` found no Python on the search path, and it needs one to resolve for another")]
+    NoInterpreter,
+    /// The resolver failed for a reason other than the requirements: network, index, disk.
+    #[error("cannot resolve the requirements of agent `{}`: {reason}", Quoted(.package))]
+    ResolverFailed {
+        /// The agent.
+        package: String,
+        /// What the resolver printed, on one line.
+        reason: String,
+    },
+    /// The requirements have no solution.
+    #[error("{}", .unresolvable.sentence(.package))]
+    Unresolvable {
+        /// The agent.
+        package: String,
+        /// Why.
+        unresolvable: Unresolvable,
+    },
+    /// The resolver's answer was not believed.
+    #[error("`uv` wrote a lock that cannot be used")]
+    Lock(#[from] LockError),
+    /// A wheel needs native code that does not run in the sandbox.
+    #[error(
+        "agent `{}` needs `{distribution}`, which has no wheel that runs in the sandbox (`{}` is native code for {})",
+        Quoted(.package), Quoted(.file), .native.system()
+    )]
+    NativeCode {
+        /// The agent.
+        package: String,
+        /// `name==version`.
+        distribution: String,
+        /// The file, in the installed tree.
+        file: String,
+        /// What it is.
+        native: Native,
+    },
+    /// A wheel could not be had.
+    #[error("cannot download `{wheel}`: {because}")]
+    Download {
+        /// The file name of the wheel.
+        wheel: String,
+        /// What happened, without the URL, which may hold credentials.
+        because: String,
+    },
+    /// The bytes that came are not the ones the lock names.
+    #[error("digest mismatch for `{wheel}`\n  expected {expected}\n  got      {got}")]
+    Digest {
+        /// The file name of the wheel.
+        wheel: String,
+        /// From the lock.
+        expected: Sha256,
+        /// Of the bytes.
+        got: Sha256,
+    },
+    /// The archive rules refuse a wheel.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A wheel is an archive, but not an acceptable wheel.
+    #[error("`{wheel}` {because}")]
+    Wheel {
+        /// The file name of the wheel.
+        wheel: String,
+        /// What is wrong, as the rest of the sentence.
+        because: WheelFault,
+    },
+    /// Two wheels bring different files for one place.
+    #[error("`{first}` and `{second}` both install `{}`, with different content", Quoted(.path))]
+    Conflict {
+        /// The place in the installed tree.
+        path: String,
+        /// The wheel that came first.
+        first: String,
+        /// The wheel that came second.
+        second: String,
+    },
+    /// Installing took too long and was stopped.
+    #[error("installing the dependencies of agent `{}` timed out after {seconds} s", Quoted(.package))]
+    TimedOut {
+        /// The agent.
+        package: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// Installing went on after its time was over, and stopped itself. Nobody waits for this answer.
+    #[error("installing was stopped")]
+    Stopped,
+    /// The guest directory is not usable.
+    #[error("the guest {reason}")]
+    Guest {
+        /// What is wrong, as the rest of the sentence.
+        reason: String,
+        /// What the system says, if it was asked.
+        #[source]
+        source: Option<std::io::Error>,
+    },
+    /// The cache directory cannot be used.
+    #[error("cannot use the dependency cache")]
+    Cache(#[source] std::io::Error),
+}
+
+fn at(asked: Option<&PathBuf>) -> String {
+    asked.map(|path| format!(" at `{}`", path.display())).unwrap_or_default()
+}
+
+impl InstallError {
+    pub(crate) fn cache(source: impl Into<std::io::Error>) -> Self {
+        Self::Cache(source.into())
+    }
+
+    /// What the reader can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoUv { .. } | Self::UvVersion { .. } => {
+                Some(format!("run `just tools`, or set `PAR_UV` to a `uv` of version {UV_VERSION}"))
+            }
+            Self::NoInterpreter => {
+                Some("install Python 3.9 or newer; it is asked for its version and runs nothing else".to_owned())
+            }
+            Self::NativeCode { .. } => {
+                Some("use a distribution that is written in Python, or a version the guest carries".to_owned())
+            }
+            Self::Unresolvable { unresolvable, .. } => unresolvable.hint(),
+            Self::TimedOut { .. } => Some("pin versions, so that the resolver has less to try".to_owned()),
+            Self::Conflict { .. } => Some("require only one of the two".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Why requirements have no solution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unresolvable {
+    /// They contradict what the guest carries.
+    ContradictsGuest {
+        /// The requirements of the agent that take part in it.
+        needs: Vec<String>,
+        /// `name==version` of the guest.
+        carried: String,
+        /// The resolver's reason, where the two sides alone do not show it.
+        because: Option<String>,
+    },
+    /// The index does not know a distribution.
+    Unknown {
+        /// Its name.
+        name: String,
+        /// The requirements of the agent that lead to it.
+        needs: Vec<String>,
+    },
+    /// No version that is asked for has a wheel for the guest's Python.
+    NoWheel {
+        /// `name` or `name==version`.
+        which: String,
+        /// The requirements of the agent that lead to it.
+        needs: Vec<String>,
+    },
+    /// No such version exists.
+    NoVersion {
+        /// `name` and the specifier.
+        which: String,
+        /// The requirements of the agent that lead to it.
+        needs: Vec<String>,
+    },
+    /// Anything else, in the resolver's words.
+    Other {
+        /// The reason, on one line.
+        reason: String,
+    },
+}
+
+impl Unresolvable {
+    fn sentence(&self, package: &str) -> String {
+        let package = Quoted(package);
+        match self {
+            Self::ContradictsGuest { needs, carried, because } => {
+                let reason = because.as_ref().map(|because| format!(": {because}")).unwrap_or_default();
+                format!("agent `{package}` needs {}, but the guest carries `{carried}`{reason}", list(needs))
+            }
+            Self::Unknown { name, needs } => {
+                format!("agent `{package}` needs {}, which the package index does not have", through(name, needs))
+            }
+            Self::NoWheel { which, needs } => {
+                format!(
+                    "agent `{package}` needs {}, which has no wheel for Python {PYTHON_VERSION}",
+                    through(which, needs)
+                )
+            }
+            Self::NoVersion { which, needs } => {
+                format!("agent `{package}` needs {}, which was never published", through(which, needs))
+            }
+            Self::Other { reason } => format!("cannot resolve the requirements of agent `{package}`: {reason}"),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::ContradictsGuest { carried, .. } => Some(format!("allow `{carried}`, or leave its version open")),
+            Self::Unknown { .. } => Some("check the spelling".to_owned()),
+            Self::NoWheel { .. } => {
+                Some("source distributions are never built here: ask for a version with a wheel, or put one into `WHEELHOUSE_DIR`".to_owned())
+            }
+            Self::NoVersion { .. } | Self::Other { .. } => None,
+        }
+    }
+}
+
+fn list(lines: &[String]) -> String {
+    match lines {
+        [] => "a version".to_owned(),
+        lines => lines.iter().map(|line| format!("`{}`", Quoted(line))).collect::<Vec<_>>().join(" and "),
+    }
+}
+
+fn through(which: &str, needs: &[String]) -> String {
+    let own = needs.iter().any(|line| line.starts_with(which.split("==").next().unwrap_or(which)));
+    if own || needs.is_empty() {
+        format!("`{}`", Quoted(which))
+    } else {
+        format!("`{}` (through {})", Quoted(which), list(needs))
+    }
+}
+
+/// What makes an archive no acceptable wheel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WheelFault {
+    /// There is not exactly one `.dist-info` directory for the distribution.
+    DistInfo,
+    /// `RECORD` is missing, too large or not in its format.
+    Record(&'static str),
+    /// `RECORD` names a file that the wheel does not have.
+    Missing(String),
+    /// The wheel has a file that `RECORD` does not name.
+    Unrecorded(String),
+    /// A file is not what `RECORD` says.
+    Altered(String),
+    /// A file in a `.data` directory that is not known.
+    Data(String),
+    /// A file would take the place of a module of the standard library or of the guest.
+    Shadows(String),
+    /// A file would be run by the interpreter at start.
+    RunsAtStart(String),
+    /// Two files of the wheel would be installed in one place.
+    Twice(String),
+}
+
+impl fmt::Display for WheelFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DistInfo => formatter.write_str("has not exactly one `.dist-info` directory of its own name"),
+            Self::Record(fault) => write!(formatter, "has an unusable `RECORD`: {fault}"),
+            Self::Missing(path) => write!(formatter, "does not have `{}`, which its `RECORD` names", Quoted(path)),
+            Self::Unrecorded(path) => write!(formatter, "has `{}`, which its `RECORD` does not name", Quoted(path)),
+            Self::Altered(path) => write!(formatter, "has `{}`, which is not what its `RECORD` says", Quoted(path)),
+            Self::Data(path) => {
+                write!(formatter, "has `{}`, which belongs in no place of a virtual environment", Quoted(path))
+            }
+            Self::Shadows(path) => {
+                write!(
+                    formatter,
+                    "has `{}`, which would replace a module of the standard library or of the guest",
+                    Quoted(path)
+                )
+            }
+            Self::RunsAtStart(path) => {
+                write!(formatter, "has `{}`, which the interpreter would run at start", Quoted(path))
+            }
+            Self::Twice(path) => write!(formatter, "installs two files as `{}`", Quoted(path)),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The resolver's reasons, in our words and about the agent's requirements.
+
+use std::collections::BTreeSet;
+
+use super::error::Unresolvable;
+use super::guest::GuestFiles;
+use super::resolve::Wanted;
+use par_apkg::requirement::ProjectName;
+
+/// Longest piece of the resolver's prose that reaches an error. Unit: bytes.
+const LONGEST_REASON: usize = 1500;
+
+/// Why there is no solution, from what the resolver printed.
+///
+/// The resolver prints one `cause:` paragraph; sentences end in "we can conclude that ...".
+pub(super) fn explain(printed: &str, wanted: &[Wanted], guest: &GuestFiles) -> Unresolvable {
+    let reason = reason(printed);
+    let named = names(&reason);
+    let needs: Vec<String> =
+        wanted.iter().filter(|wanted| named.contains(&wanted.name)).map(|wanted| wanted.line.clone()).collect();
+    let carried: Vec<(ProjectName, String)> = guest
+        .constraints()
+        .into_iter()
+        .filter(|(name, version)| mentions(&reason, &format!("{name}=={version}")))
+        .map(|(name, version)| (name.clone(), format!("{name}=={version}")))
+        .collect();
+
+    if let Some(name) = between(&reason, "Because ", " was not found in the package registry") {
+        return Unresolvable::Unknown { name: name.to_owned(), needs };
+    }
+    if let Some((name, version)) = carried.first() {
+        let same = wanted.iter().any(|wanted| &wanted.name == name);
+        let because = if same { None } else { Some(reason) };
+        return Unresolvable::ContradictsGuest { needs, carried: version.clone(), because };
+    }
+    if let Some(which) = between(&reason, "Because ", " has no usable wheels")
+        .or_else(|| between(&reason, "Because all versions of ", " have no usable wheels"))
+    {
+        return Unresolvable::NoWheel { which: which.to_owned(), needs };
+    }
+    if let Some(which) = between(&reason, "Because there is no version of ", " and ") {
+        return Unresolvable::NoVersion { which: which.to_owned(), needs };
+    }
+    Unresolvable::Other { reason }
+}
+
+/// The text after `cause:` (or, failing that, after `error:`) as one line, without the
+/// conclusion the reader draws himself.
+pub(super) fn reason(printed: &str) -> String {
+    let body = printed.split_once("cause:").or_else(|| printed.split_once("error:")).map_or(printed, |(_, body)| body);
+    let body = body.split("\nhint:").next().unwrap_or(body);
+    let mut line = String::new();
+    for word in body.split_whitespace().filter(|word| *word != "cause:") {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().filter(|character| !character.is_control()));
+    }
+    for conclusion in [
+        ", we can conclude that your requirements are unsatisfiable.",
+        ", we can conclude that the requirements are unsatisfiable.",
+    ] {
+        if let Some(shorter) = line.strip_suffix(conclusion) {
+            line.truncate(shorter.len());
+        }
+    }
+    if let Some((end, _)) = line.char_indices().nth(LONGEST_REASON) {
+        line.truncate(end);
+        line.push_str("...");
+    }
+    line
+}
+
+/// Every word that starts with the name of a distribution.
+fn names(reason: &str) -> BTreeSet<ProjectName> {
+    reason
+        .split_whitespace()
+        .filter_map(|word| {
+            let end = word.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_.".contains(letter)));
+            ProjectName::parse(word[..end.unwrap_or(word.len())].trim_end_matches('.'))
+        })
+        .collect()
+}
+
+fn mentions(reason: &str, pin: &str) -> bool {
+    reason.split_whitespace().any(|word| word.trim_end_matches([',', '.']) == pin)
+}
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(before)?;
+    let (inside, _) = rest.split_once(after)?;
+    (!inside.contains(' ')).then_some(inside)
+}
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::super::InstallError;
+    use super::*;
+
+    fn text(printed: &str, wanted: &[&str]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("guest.json"), "{}").unwrap();
+        fs::write(directory.path().join("constraints.txt"), "fastapi==0.165.0\npydantic==2.14.3\n").unwrap();
+        let guest = GuestFiles::read(directory.path()).unwrap();
+        let wanted: Vec<Wanted> = wanted
+            .iter()
+            .map(|line| Wanted {
+                name: ProjectName::parse(line.split("==").next().unwrap()).unwrap(),
+                line: (*line).to_owned(),
+            })
+            .collect();
+        let printed =
+            format!("warning: something\nerror: No solution found when resolving dependencies\n  cause: {printed}");
+        let unresolvable = explain(&printed, &wanted, &guest);
+        InstallError::Unresolvable { package: "weather".to_owned(), unresolvable }.to_string()
+    }
+
+    #[test]
+    fn a_version_the_guest_does_not_carry_names_both_sides() {
+        let printed = "Because you require fastapi==0.109.0 and fastapi==0.165.0, we can conclude that your requirements are \
+                       unsatisfiable.\n";
+        assert_eq!(
+            text(printed, &["fastapi==0.109.0", "click==8"]),
+            "agent `weather` needs `fastapi==0.109.0`, but the guest carries `fastapi==0.165.0`"
+        );
+    }
+
+    #[test]
+    fn a_dependency_that_contradicts_the_guest_says_why() {
+        let printed = "Because fastapi-users==1.0.0 depends on fastapi>=0.54.0,<0.55.0 and fastapi==0.165.0, we can conclude that \
+                       fastapi-users==1.0.0 cannot be used.\n         And because you require fastapi-users==1.0, we can conclude \
+                       that your requirements are unsatisfiable.\n";
+        assert_eq!(
+            text(printed, &["fastapi-users==1.0"]),
+            "agent `weather` needs `fastapi-users==1.0`, but the guest carries `fastapi==0.165.0`: Because fastapi-users==1.0.0 \
+             depends on fastapi>=0.54.0,<0.55.0 and fastapi==0.165.0, we can conclude that fastapi-users==1.0.0 cannot be used. And \
+             because you require fastapi-users==1.0"
+        );
+    }
+
+    #[test]
+    fn no_wheel_no_version_and_no_such_name_are_told_apart() {
+        let hint = "\n\nhint: Wheels are required for `docopt` because building from source is disabled\n";
+        let printed = format!(
+            "Because all versions of docopt have no usable wheels and you require docopt, we can conclude that your requirements are unsatisfiable.{hint}"
+        );
+        assert_eq!(text(&printed, &["docopt"]), "agent `weather` needs `docopt`, which has no wheel for Python 3.14");
+
+        let printed = "Because there is no version of httpx==0.0.999 and you require httpx==0.0.999, we can conclude that your requirements are unsatisfiable.";
+        assert_eq!(
+            text(printed, &["httpx==0.0.999"]),
+            "agent `weather` needs `httpx==0.0.999`, which was never published"
+        );
+
+        let printed = "Because nosuchdist-xyz-1 was not found in the package registry and you require nosuchdist-xyz-1, we can conclude that your requirements are unsatisfiable.";
+        assert_eq!(
+            text(printed, &["nosuchdist-xyz-1"]),
+            "agent `weather` needs `nosuchdist-xyz-1`, which the package index does not have"
+        );
+    }
+
+    #[test]
+    fn a_missing_dependency_names_the_requirement_it_came_from() {
+        let printed = "Because inner==2 has no usable wheels and outer==1 depends on inner==2, we can conclude that outer==1 cannot be used.\n And because you require outer==1, we can conclude that your requirements are unsatisfiable.";
+        assert_eq!(
+            text(printed, &["outer==1"]),
+            "agent `weather` needs `inner==2` (through `outer==1`), which has no wheel for Python 3.14"
+        );
+    }
+
+    #[test]
+    fn anything_else_keeps_the_resolvers_own_words_on_one_line_and_short() {
+        assert_eq!(
+            text("Something\n   else\u{1b}[31m happened", &[]),
+            "cannot resolve the requirements of agent `weather`: Something else[31m happened"
+        );
+        assert!(text(&"x ".repeat(5000), &[]).len() < 1700);
+    }
+}

@@ -1,0 +1,201 @@
+//! The lock the resolver writes: [PEP 751](https://peps.python.org/pep-0751/), the part that names wheels.
+
+use std::collections::BTreeMap;
+
+use par_apkg::digest::Sha256;
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::choose::WheelName;
+use par_apkg::requirement::ProjectName;
+
+/// What a resolution decided: each distribution once, in the order of its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// The distributions, sorted by name.
+    pub distributions: Vec<Locked>,
+}
+
+/// One distribution at one version, with the wheels that could be installed for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locked {
+    /// Normalised name.
+    pub name: ProjectName,
+    /// The version exactly as the index spells it.
+    pub version: String,
+    /// The candidates; one of them is chosen by [`super::choose`].
+    pub wheels: Vec<LockedWheel>,
+}
+
+/// One wheel file of the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedWheel {
+    /// The file name, parsed.
+    pub file: WheelName,
+    /// Where it is: `https`, or `file` for the wheelhouse.
+    pub url: Url,
+    /// The digest of the file, checked before anything opens it.
+    pub digest: Sha256,
+}
+
+/// Why a lock was not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Not the format.
+    #[error("the lock is not a PEP 751 file")]
+    Format(#[source] Box<toml::de::Error>),
+    /// A later format.
+    #[error("the lock has `lock-version` `{0}`, expected `1.0`")]
+    Version(String),
+    /// A distribution without a version or that comes from somewhere else than wheels.
+    #[error("the lock names no version and wheels for `{0}`")]
+    NotAWheel(String),
+    /// A wheel entry that cannot be used.
+    #[error("the lock has an unusable wheel for `{distribution}`: {reason}")]
+    Wheel {
+        /// The distribution.
+        distribution: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The same distribution twice.
+    #[error("the lock names `{0}` twice")]
+    Twice(String),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RawLock {
+    lock_version: String,
+    #[serde(default)]
+    packages: Vec<RawPackage>,
+}
+
+#[derive(Deserialize)]
+struct RawPackage {
+    name: String,
+    version: Option<String>,
+    #[serde(default)]
+    wheels: Vec<RawWheel>,
+}
+
+#[derive(Deserialize)]
+struct RawWheel {
+    url: Option<String>,
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
+}
+
+impl Lock {
+    /// Reads a lock from its text.
+    ///
+    /// # Errors
+    /// [`LockError`] for the first thing that is not as PEP 751 and the resolver's options promise.
+    pub fn parse(text: &str) -> Result<Self, LockError> {
+        let raw: RawLock = toml::from_str(text).map_err(|error| LockError::Format(Box::new(error)))?;
+        if raw.lock_version != "1.0" {
+            return Err(LockError::Version(raw.lock_version));
+        }
+        let mut distributions = BTreeMap::new();
+        for package in raw.packages {
+            let locked = Locked::try_from(package)?;
+            if let Some(first) = distributions.insert(locked.name.clone(), locked) {
+                return Err(LockError::Twice(first.name.to_string()));
+            }
+        }
+        Ok(Self { distributions: distributions.into_values().collect() })
+    }
+}
+
+impl TryFrom<RawPackage> for Locked {
+    type Error = LockError;
+
+    fn try_from(raw: RawPackage) -> Result<Self, LockError> {
+        let name = ProjectName::parse(&raw.name).ok_or_else(|| LockError::NotAWheel(raw.name.clone()))?;
+        let Some(version) = raw.version.filter(|_| !raw.wheels.is_empty()) else {
+            return Err(LockError::NotAWheel(raw.name));
+        };
+        let mut wheels = Vec::with_capacity(raw.wheels.len());
+        for wheel in raw.wheels {
+            let wheel = LockedWheel::read(wheel, &name)
+                .map_err(|reason| LockError::Wheel { distribution: name.to_string(), reason })?;
+            wheels.push(wheel);
+        }
+        Ok(Self { name, version, wheels })
+    }
+}
+
+impl LockedWheel {
+    fn read(raw: RawWheel, distribution: &ProjectName) -> Result<Self, &'static str> {
+        let url = raw.url.ok_or("it has no `url`")?;
+        let url = Url::parse(&url).map_err(|_| "its `url` is not a URL")?;
+        let segment = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
+        let file =
+            percent_encoding::percent_decode_str(segment).decode_utf8().map_err(|_| "its file name is not UTF-8")?;
+        let file = WheelName::parse(&file).ok_or("its file name is not that of a wheel")?;
+        if file.distribution() != distribution {
+            return Err("its file name is that of another distribution");
+        }
+        let digest = raw.hashes.get("sha256").ok_or("it has no `sha256`")?;
+        let digest = digest.parse().map_err(|_| "its `sha256` is not 64 hex digits")?;
+        Ok(Self { file, url, digest })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(packages: &str) -> String {
+        format!("lock-version = \"1.0\"\ncreated-by = \"uv\"\n{packages}")
+    }
+
+    fn entry(name: &str, file: &str, hash: &str) -> String {
+        format!(
+            "[[packages]]\nname = \"{name}\"\nversion = \"1.0\"\nwheels = [{{ url = \"https://index.example/{file}\", \
+             upload-time = 2026-11-18T11:06:54Z, hashes = {{ {hash} }} }}]\n"
+        )
+    }
+
+    #[test]
+    fn reads_names_versions_urls_and_hashes_sorted_by_name() {
+        let digest = format!("sha256 = \"{}\"", "AB".repeat(32));
+        let text = lock(
+            &(entry("zeta", "Zeta-1.0-py3-none-any.whl", &digest)
+                + &entry("alpha-b", "alpha_b-1.0%2Blocal-py3-none-any.whl", &digest)),
+        );
+
+        let lock = Lock::parse(&text).unwrap();
+
+        assert_eq!(
+            lock.distributions.iter().map(|locked| locked.name.as_str()).collect::<Vec<_>>(),
+            ["alpha-b", "zeta"]
+        );
+        assert_eq!(lock.distributions[0].wheels[0].digest.to_hex(), "ab".repeat(32));
+        assert_eq!(lock.distributions[0].wheels[0].file.to_string(), "alpha_b-1.0+local-py3-none-any.whl");
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_verify() {
+        let digest = format!("sha256 = \"{}\"", "ab".repeat(32));
+        let cases = [
+            (lock(&entry("a", "a-1.0-py3-none-any.whl", "md5 = \"00\"")), "it has no `sha256`"),
+            (lock(&entry("a", "a-1.0-py3-none-any.whl", "sha256 = \"00\"")), "not 64 hex digits"),
+            (lock(&entry("a", "b-1.0-py3-none-any.whl", &digest)), "that of another distribution"),
+            (lock(&entry("a", "a-1.0.tar.gz", &digest)), "not that of a wheel"),
+            (lock("[[packages]]\nname = \"a\"\nversion = \"1\"\n"), "no version and wheels for `a`"),
+            (lock(&entry("a", "a-1.0-py3-none-any.whl", &digest).repeat(2)), "names `a` twice"),
+            ("lock-version = \"2.0\"\n".to_owned(), "expected `1.0`"),
+            ("not a lock".to_owned(), "not a PEP 751 file"),
+        ];
+        for (text, expected) in cases {
+            let error = Lock::parse(&text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error} should contain {expected}");
+        }
+    }
+
+    #[test]
+    fn an_empty_resolution_is_a_lock_without_distributions() {
+        assert_eq!(Lock::parse(&lock("packages = []\n")).unwrap().distributions, []);
+    }
+}

@@ -1,0 +1,118 @@
+//! Requirements -> [`Lock`], by the pinned `uv` in a process of its own.
+//!
+//! The resolver reads metadata only: it is told to use wheels and never to build, so no code of
+//! a package runs. It inherits nothing of our environment but what [`PASSED_TO_RESOLVER`] names,
+//! reads no configuration file, and writes only below the cache directory.
+//!
+//! [`PASSED_TO_RESOLVER`]: super::settings::PASSED_TO_RESOLVER
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use fs_err as fs;
+use tokio::process::Command;
+
+use super::InstallError;
+use super::explain;
+use super::guest::GuestFiles;
+use super::lock::Lock;
+use super::settings::{InstallSettings, PYTHON_VERSION, RESOLVE_PLATFORM, UV_VERSION};
+use super::standin::STAND_INS;
+use par_apkg::requirement::ProjectName;
+
+/// One requirement of the agent, as it is handed to the resolver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) name: ProjectName,
+    pub(super) line: String,
+}
+
+/// Resolves requirements for Python 3.14, constrained to what the guest carries.
+pub(super) async fn resolve(
+    package: &str,
+    wanted: &[Wanted],
+    guest: &GuestFiles,
+    settings: &InstallSettings,
+) -> Result<Lock, InstallError> {
+    let uv = find(settings)?;
+    check_version(&uv, settings).await?;
+
+    let scratch =
+        tempfile::Builder::new().prefix(".resolve-").tempdir_in(&settings.cache).map_err(InstallError::cache)?;
+    let requirements: String = wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
+    let constraints: String =
+        guest.constraints().iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
+    let excludes: String = STAND_INS.iter().map(|stand_in| format!("{}\n", stand_in.name)).collect();
+    for (file, text) in [(REQUIREMENTS, requirements), (CONSTRAINTS, constraints), (EXCLUDES, excludes)] {
+        fs::write(scratch.path().join(file), text).map_err(InstallError::cache)?;
+    }
+
+    let mut command = command(&uv, settings);
+    command.current_dir(scratch.path()).args(["pip", "compile", REQUIREMENTS]);
+    command.args(["--constraints", CONSTRAINTS, "--excludes", EXCLUDES]);
+    command.args(["--format", "pylock.toml", "--no-header", "--only-binary", ":all:"]);
+    command.args(["--python-version", PYTHON_VERSION, "--python-platform", RESOLVE_PLATFORM]);
+    command.args(["--no-config", "--no-progress", "--system-certs", "--color", "never"]);
+    command.arg("--cache-dir").arg(settings.cache.join("uv"));
+    if let Some(index) = &settings.index {
+        // As a variable, because the arguments of a process are open for every user to read.
+        command.env("UV_DEFAULT_INDEX", index.expose().as_str());
+    }
+    if let Some(wheelhouse) = &settings.wheelhouse {
+        command.arg("--find-links").arg(wheelhouse);
+    }
+
+    let output = command.output().await.map_err(|source| InstallError::RunUv { uv: uv.clone(), source })?;
+    let printed = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        return Ok(Lock::parse(&String::from_utf8_lossy(&output.stdout))?);
+    }
+    if printed.contains("No solution found") {
+        let unresolvable = explain::explain(&printed, wanted, guest);
+        return Err(InstallError::Unresolvable { package: package.to_owned(), unresolvable });
+    }
+    if printed.contains("No interpreter found") {
+        return Err(InstallError::NoInterpreter);
+    }
+    Err(InstallError::ResolverFailed { package: package.to_owned(), reason: explain::reason(&printed) })
+}
+
+const REQUIREMENTS: &str = "requirements.in";
+const CONSTRAINTS: &str = "constraints.txt";
+const EXCLUDES: &str = "excludes.txt";
+
+/// The `uv` to run: the configured one, else the one this release's recipe installs, else the search path.
+fn find(settings: &InstallSettings) -> Result<PathBuf, InstallError> {
+    if let Some(uv) = &settings.uv {
+        return if uv.is_file() { Ok(uv.clone()) } else { Err(InstallError::NoUv { asked: Some(uv.clone()) }) };
+    }
+    let pinned = settings.cache.join(format!("tools/uv-{UV_VERSION}/bin/uv"));
+    let on_path = settings.search_path.iter().flat_map(std::env::split_paths).map(|directory| directory.join("uv"));
+    std::iter::once(pinned).chain(on_path).find(|path| path.is_file()).ok_or(InstallError::NoUv { asked: None })
+}
+
+async fn check_version(uv: &Path, settings: &InstallSettings) -> Result<(), InstallError> {
+    let output = command(uv, settings)
+        .arg("--version")
+        .output()
+        .await
+        .map_err(|source| InstallError::RunUv { uv: uv.to_owned(), source })?;
+    let printed = String::from_utf8_lossy(&output.stdout);
+    match printed.split_whitespace().nth(1) {
+        Some(version) if version == UV_VERSION => Ok(()),
+        other => Err(InstallError::UvVersion { uv: uv.to_owned(), got: other.unwrap_or("nothing").to_owned() }),
+    }
+}
+
+/// A process that has no environment but what the resolver needs, and dies with its caller.
+fn command(uv: &Path, settings: &InstallSettings) -> Command {
+    #[expect(clippy::disallowed_methods, reason = "the resolver is the one program that installing runs")]
+    let mut command = Command::new(uv);
+    command.env_clear();
+    command.env("UV_PYTHON_DOWNLOADS", "never");
+    // The resolver insists on finding some interpreter before it resolves for another.
+    command.env("PATH", settings.search_path.as_deref().unwrap_or_default());
+    command.envs(settings.resolver_environment.iter().map(|(name, value)| (name, value.expose())));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}

@@ -1,0 +1,125 @@
+//! Installing from the real package index with the real resolver.
+//!
+//! The only tests that leave this machine: what they check is that PAR, `uv` and the index agree.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use par_apkg::requirement::{DependencySource, Requirements};
+use par_host::install::{
+    DepsLayer, GuestFiles, InstallError, InstallSettings, PASSED_TO_RESOLVER, UV_VERSION, deps_layer,
+};
+use par_host::redact::Secret;
+use tempfile::TempDir;
+
+struct Bench {
+    directory: TempDir,
+    settings: InstallSettings,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let guest = directory.path().join("guest");
+        fs::create_dir_all(&guest).unwrap();
+        fs::write(guest.join("guest.json"), "{}").unwrap();
+        let carried = "anyio==4.16.0\nfastapi==0.165.0\npydantic==2.14.3\npydantic-core==2.50.4\nstarlette==1.10.0\n";
+        fs::write(guest.join("constraints.txt"), carried).unwrap();
+        let mut settings = InstallSettings::new(directory.path().join("cache"));
+        settings.uv = Some(resolver());
+        settings.search_path = variable("PATH");
+        settings.resolver_environment =
+            PASSED_TO_RESOLVER.iter().filter_map(|name| Some((*name, Secret::new(variable(name)?)))).collect();
+        Self { directory, settings }
+    }
+
+    async fn install(&self, lines: &[&str]) -> Result<Option<DepsLayer>, InstallError> {
+        let list = lines.iter().map(|line| line.parse().unwrap()).collect();
+        let requirements = Requirements { source: DependencySource::RequirementsTxt, list, notices: Vec::new() };
+        let guest = GuestFiles::read(&self.directory.path().join("guest")).unwrap();
+        deps_layer("weather", &requirements, &guest, &self.settings, &|_| {}).await
+    }
+
+    async fn refusal(&self, lines: &[&str]) -> String {
+        self.install(lines).await.expect_err("it should have been refused").to_string()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test finds the tools of the machine it runs on")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The `uv` of `PAR_UV` or of `just tools`.
+fn resolver() -> PathBuf {
+    let cache = variable("PAR_CACHE_DIR").or_else(|| Some(format!("{}/.cache/par", variable("HOME")?)));
+    let installed = Path::new(&cache.unwrap_or_default()).join(format!("tools/uv-{UV_VERSION}/bin/uv"));
+    let uv = variable("PAR_UV").map_or(installed, PathBuf::from);
+    assert!(uv.is_file(), "there is no `{}`; run: just tools", uv.display());
+    uv
+}
+
+fn native_files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(native_files(&path));
+        } else if fs::read(&path).unwrap().starts_with(b"\x7fELF") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_dependencies_of_a_new_agent_install_and_start_offline_afterwards() {
+    let mut bench = Bench::new();
+    let lines = ["fastapi", "uvicorn[standard]>=0.30", "watchdog", "jinja2", "pyyaml", "grpcio>=1.60", "setuptools"];
+
+    let layer = bench.install(&lines).await.unwrap().unwrap();
+
+    let site = layer.site_packages();
+    for present in ["uvicorn", "watchdog/observers", "jinja2", "markupsafe", "yaml", "setuptools"] {
+        assert!(site.join(present).join("__init__.py").is_file(), "{present}");
+    }
+    for absent in ["fastapi", "pydantic_core", "grpc", "uvloop", "watchfiles", "distutils-precedence.pth"] {
+        assert!(!site.join(absent).exists(), "{absent}");
+    }
+    assert_eq!(native_files(&site), Vec::<PathBuf>::new());
+
+    bench.settings.uv = Some(PathBuf::from("/bin/false"));
+    bench.settings.resolver_environment.clear();
+    assert_eq!(bench.install(&lines).await.unwrap(), Some(layer));
+}
+
+#[tokio::test]
+async fn native_code_without_a_fallback_is_named_with_the_file() {
+    let sentence = Bench::new().refusal(&["numpy"]).await;
+
+    assert!(sentence.starts_with("agent `weather` needs `numpy=="), "{sentence}");
+    assert!(sentence.contains("which has no wheel that runs in the sandbox (`numpy"), "{sentence}");
+    assert!(sentence.ends_with("is native code for Linux)"), "{sentence}");
+}
+
+#[tokio::test]
+async fn requirements_without_a_solution_say_which_and_why() {
+    let bench = Bench::new();
+    let cases: [(&str, &str); 5] = [
+        ("fastapi==0.109.0", "agent `weather` needs `fastapi==0.109.0`, but the guest carries `fastapi==0.165.0`"),
+        (
+            "pydantic-core==0.0.1",
+            "agent `weather` needs `pydantic-core==0.0.1`, but the guest carries `pydantic-core==2.50.4`",
+        ),
+        ("docopt", "agent `weather` needs `docopt`, which has no wheel for Python 3.14"),
+        ("click==0.0.99", "agent `weather` needs `click==0.0.99`, which was never published"),
+        (
+            "par-no-such-distribution",
+            "agent `weather` needs `par-no-such-distribution`, which the package index does not have",
+        ),
+    ];
+    for (line, expected) in cases {
+        assert_eq!(bench.refusal(&[line]).await, expected);
+    }
+}
