@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use zip::{CompressionMethod, ZipArchive};
+use zip::{CompressionMethod, ExtraField, ZipArchive};
 
 use super::path::folded;
 use super::{ArchiveLimits, EntryPath, Refusal};
@@ -49,6 +49,22 @@ where
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// Refuses entries that carry their name a second time, in the field by which one archiver
+/// adds a Unicode name: readers differ in which of the two they use.
+pub(super) fn refuse_second_names<R>(zip: &mut ZipArchive<R>) -> Result<(), Refusal>
+where
+    R: std::io::Read + std::io::Seek,
+{
+    for index in 0..zip.len() {
+        let raw = zip.by_index_raw(index).map_err(|source| Refusal::Directory { source })?;
+        if raw.extra_data_fields().any(|field| matches!(field, ExtraField::UnicodePath(_))) {
+            let name = String::from_utf8_lossy(raw.name_raw()).into_owned();
+            return Err(Refusal::Unsupported { name, because: "named twice" }.at(index));
+        }
+    }
+    Ok(())
 }
 
 fn check(raw: &zip::read::ZipFileEntry<'_>, limits: &ArchiveLimits) -> Result<Entry, Refusal> {

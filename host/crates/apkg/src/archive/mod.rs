@@ -10,6 +10,8 @@ mod limits;
 mod listing;
 mod path;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 use std::io::{Read, Seek};
 
@@ -48,6 +50,7 @@ impl<R: Read + Seek> Archive<R> {
             return Err(refused(Refusal::Duplicate));
         }
         let entries = listing::read(&zip, &limits).map_err(refused)?;
+        listing::refuse_second_names(&mut zip).map_err(refused)?;
         zip.validate_header_consistency().map_err(|source| refused(Refusal::Inconsistent { source }))?;
         Ok(Self { zip, entries, size, subject: subject.to_owned(), limits })
     }

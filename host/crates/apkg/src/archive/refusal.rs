@@ -23,7 +23,7 @@ impl fmt::Display for ArchiveError {
 
 impl std::error::Error for ArchiveError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.refusal)
+        std::error::Error::source(self.refusal.without_number())
     }
 }
 

@@ -1,0 +1,351 @@
+mod forge;
+mod names;
+
+use std::io::Cursor;
+use std::os::unix::fs::PermissionsExt as _;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use tempfile::TempDir;
+
+use super::*;
+use forge::Forged;
+
+/// A directory of its own, and a handle to it.
+fn scratch() -> (TempDir, Dir) {
+    let outer = tempfile::tempdir().unwrap();
+    let dir = Dir::open_ambient_dir(outer.path(), ambient_authority()).unwrap();
+    (outer, dir)
+}
+
+fn unpack_within(bytes: Vec<u8>, limits: ArchiveLimits) -> Result<Extracted, ArchiveError> {
+    let (outer, dir) = scratch();
+    let outcome = Archive::open(Cursor::new(bytes), "x.apkg", limits)
+        .and_then(|archive| archive.extract_to_new_dir(&dir, "inner"))
+        .map(|(_, extracted)| extracted);
+    let left: Vec<_> = std::fs::read_dir(outer.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, if outcome.is_ok() { vec!["inner"] } else { vec![] }, "what was left behind");
+    outcome
+}
+
+fn unpack(entries: &[Forged]) -> Result<Extracted, ArchiveError> {
+    unpack_within(forge::archive(entries), ArchiveLimits::PACKAGE)
+}
+
+fn refusal(entries: &[Forged]) -> String {
+    unpack(entries).unwrap_err().to_string()
+}
+
+fn paths(extracted: &Extracted) -> Vec<&str> {
+    extracted.files.iter().map(|file| file.path.as_str()).collect()
+}
+
+#[test]
+fn an_honest_archive_is_unpacked_with_digests_and_plain_modes() {
+    let (outer, dir) = scratch();
+    let bytes = forge::archive(&[
+        Forged::directory("src/"),
+        Forged::file("src/main.py", "print(1)").mode(0o104_777),
+        Forged::file("deep/er/data", "x").mode(0o100_600),
+        Forged::zeros("zeros", 100_000),
+        Forged::file("no-mode", "").mode(0),
+    ]);
+
+    let archive = Archive::open(Cursor::new(bytes), "x.apkg", ArchiveLimits::PACKAGE).unwrap();
+    assert_eq!(archive.entries().len(), 5);
+    assert_eq!(archive.entries()[3].claimed_size, 100_000);
+    let extracted = archive.extract(&dir).unwrap();
+
+    assert_eq!(paths(&extracted), ["src/main.py", "deep/er/data", "zeros", "no-mode"]);
+    assert_eq!(extracted.total_bytes, 100_009);
+    assert_eq!(extracted.files[0].sha256, crate::digest::Sha256::of("print(1)"));
+    let mode = |path: &str| outer.path().join(path).metadata().unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode("src/main.py"), 0o755, "set-user-id and write for all are gone");
+    assert_eq!(mode("deep/er/data"), 0o644);
+    assert_eq!(mode("deep") & 0o022, 0);
+    assert_eq!(std::fs::read(outer.path().join("zeros")).unwrap(), vec![0; 100_000]);
+}
+
+#[test]
+fn an_entry_outside_the_package_is_refused_by_name_and_number() {
+    let inside = Forged::file("a..b/..c/d...py", "");
+    assert_eq!(paths(&unpack(std::slice::from_ref(&inside)).unwrap()), ["a..b/..c/d...py"]);
+
+    for name in ["../../etc/cron.d/x", "..", "a/../../b", "a/../b", "/etc/passwd", "//x", "C:/x", "c:x", "a/.."] {
+        assert_eq!(
+            refusal(&[inside.clone(), Forged::file(name, "root")]),
+            format!("`x.apkg` has an entry outside the package: `{name}` (entry 2)"),
+        );
+    }
+}
+
+#[test]
+fn names_no_file_should_have_are_refused() {
+    let long = "x".repeat(256);
+    let deep = vec!["d"; 33].join("/");
+    let endless = vec!["d".repeat(200); 6].join("/");
+    let cases = [
+        ("..\\x", "has a backslash: `..\\x`"),
+        ("\\\\?\\C:\\x", "has a backslash: `\\\\?\\C:\\x`"),
+        ("a//b", "has an empty or `.` component: `a//b`"),
+        ("./a", "has an empty or `.` component: `./a`"),
+        ("a/./b", "has an empty or `.` component: `a/./b`"),
+        ("a\0b", "has invisible or control characters: `a\\u{0}b`"),
+        ("a\nb", "has invisible or control characters: `a\\u{a}b`"),
+        ("\u{1b}[2Jx", "has invisible or control characters: `\\u{1b}[2Jx`"),
+        ("txt.\u{202e}yp", "has invisible or control characters: `txt.\\u{202e}yp`"),
+        ("CON", "is the name of a device on some systems: `CON`"),
+        ("a/nul.txt", "is the name of a device on some systems: `a/nul.txt`"),
+        ("com1", "is the name of a device on some systems: `com1`"),
+        (&long, &format!("is too long: `{}...`", &long[..160])),
+        (&endless, &format!("is too long: `{}...`", &endless[..160])),
+        (&deep, &format!("is nested too deeply: `{deep}`")),
+    ];
+    for (name, expected) in cases {
+        assert_eq!(
+            refusal(&[Forged::file(name, "")]),
+            format!("`x.apkg` has an entry whose name {expected} (entry 1)"),
+        );
+    }
+    let latin = Forged { name: b"caf\xe9.py".to_vec(), ..Forged::file("", "") };
+    assert_eq!(refusal(&[latin]), "`x.apkg` has an entry whose name is not UTF-8: `caf\u{fffd}.py` (entry 1)");
+    assert!(unpack(&[Forged::file("", "")]).is_err());
+    assert!(unpack(&[Forged::directory("/")]).is_err());
+
+    let fine = ["console.py", "com10", "nulls/x", "café/日本.py", &deep[2..], &long[1..]];
+    assert_eq!(unpack(&fine.map(|name| Forged::file(name, ""))).unwrap().files.len(), fine.len());
+}
+
+#[test]
+fn links_and_devices_are_refused_whatever_system_the_archive_claims() {
+    let cases = [
+        (0o120_777, "symbolic link"),
+        (0o060_600, "device"),
+        (0o020_600, "device"),
+        (0o010_600, "pipe"),
+        (0o140_600, "socket"),
+        (0o040_755, "directory with the name of a file"),
+        (0o170_000, "file of unknown type"),
+    ];
+    for (mode, kind) in cases {
+        for system in [0, 3, 19] {
+            let link = Forged { system, ..Forged::file("link", "/etc/passwd").mode(mode) };
+            assert_eq!(
+                refusal(&[link, Forged::file("link/x", "")]),
+                format!("`x.apkg` has an entry that is a {kind}: `link` (entry 1)"),
+            );
+        }
+    }
+    assert_eq!(
+        refusal(&[Forged::directory("d/").mode(0o100_644)]),
+        "`x.apkg` has an entry that is a file with the name of a directory: `d/` (entry 1)"
+    );
+    assert!(unpack(&[Forged::file("link", "/etc/passwd")]).is_ok());
+}
+
+#[test]
+fn one_path_is_one_file() {
+    let file = |name: &str| Forged::file(name, "");
+
+    assert_eq!(refusal(&[file("agent.yaml"), file("agent.yaml")]), "`x.apkg` has two entries of one name");
+    let collisions = [
+        ("agent.yaml", "Agent.yaml"),
+        ("caf\u{e9}", "cafe\u{301}"),
+        ("straße", "STRASSE"),
+        ("src/a", "SRC/b"),
+        ("\u{fb01}le", "file"),
+    ];
+    for (first, second) in collisions {
+        let error = unpack(&[file(first), file(second)]).unwrap_err();
+        assert!(matches!(error.refusal.without_number(), Refusal::Collision { .. }), "{error}");
+        assert!(error.to_string().starts_with("`x.apkg` has two entries that are one file on some systems: `"));
+    }
+    for entries in [[file("a"), file("a/b")], [file("a/b"), file("a")], [file("a"), Forged::directory("a/")]] {
+        assert!(refusal(&entries).starts_with("`x.apkg` has a file and a directory of one name: `a`"));
+    }
+    assert!(unpack(&[Forged::directory("a/"), file("a/b"), file("a/c"), file("ab")]).is_ok());
+}
+
+#[test]
+fn what_comes_out_is_counted_and_not_what_is_claimed() {
+    let limits = ArchiveLimits { unpacked_bytes: 1 << 20, ..ArchiveLimits::PACKAGE };
+    let honest = Forged::zeros("src/data.bin", 2 << 20);
+    assert_eq!(
+        unpack_within(forge::archive(std::slice::from_ref(&honest)), limits).unwrap_err().to_string(),
+        "`x.apkg` unpacks to more than 1 MiB, stopped at `src/data.bin`"
+    );
+
+    for claim in [0, 1, 1 << 20] {
+        let liar = Forged { size: claim, ..honest.clone() };
+        assert_eq!(
+            unpack_within(forge::archive(&[liar]), limits).unwrap_err().to_string(),
+            "`x.apkg` has a damaged entry: `src/data.bin` (entry 1)"
+        );
+    }
+    let boaster = Forged { size: 3 << 20, ..honest.clone() };
+    assert!(matches!(unpack(&[boaster]).unwrap_err().refusal.without_number(), Refusal::Damaged { .. }));
+
+    assert_eq!(unpack(&[honest]).unwrap().total_bytes, 2 << 20);
+}
+
+#[test]
+fn many_entries_are_counted_together() {
+    let limits = ArchiveLimits { unpacked_bytes: 1 << 20, ..ArchiveLimits::PACKAGE };
+    let halves = [Forged::zeros("a", 600_000), Forged::zeros("b", 600_000)];
+
+    let error = unpack_within(forge::archive(&halves), limits).unwrap_err();
+    assert_eq!(error.to_string(), "`x.apkg` unpacks to more than 1 MiB, stopped at `b`");
+    assert!(unpack_within(forge::archive(&halves[..1]), limits).is_ok());
+}
+
+#[test]
+fn a_bomb_is_stopped_by_its_ratio() {
+    let size = u32::try_from(RATIO_FREE_BYTES).unwrap();
+
+    let error = unpack(&[Forged::zeros("bomb", size + (1 << 20))]).unwrap_err();
+    assert_eq!(error.to_string(), "`x.apkg` unpacks to more than 200 times its size, stopped at `bomb`");
+    assert!(unpack(&[Forged::zeros("small", size)]).is_ok());
+}
+
+#[test]
+fn bytes_shared_by_entries_are_refused() {
+    let kernel = Forged::zeros("a", 100_000);
+    let names: Vec<String> = (0..50).map(|n| format!("{n:02}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+
+    let error = unpack_within(forge::overlapping(&kernel, &names), ArchiveLimits::PACKAGE).unwrap_err();
+    assert!(matches!(error.refusal, Refusal::Inconsistent { .. }), "{error}");
+    assert!(unpack_within(forge::overlapping(&kernel, &["a"]), ArchiveLimits::PACKAGE).is_ok());
+}
+
+#[test]
+fn entries_are_counted_before_they_are_read_and_so_are_directories() {
+    let limits = ArchiveLimits { entries: 3, ..ArchiveLimits::PACKAGE };
+    let files = |count: usize| (0..count).map(|n| Forged::file(&n.to_string(), "")).collect::<Vec<_>>();
+
+    assert!(unpack_within(forge::archive(&files(3)), limits).is_ok());
+    for entries in [files(4), vec![Forged::file("a/b/c/d", "")]] {
+        let error = unpack_within(forge::archive(&entries), limits).unwrap_err();
+        assert!(matches!(error.refusal.without_number(), Refusal::Entries { limit: 3 }), "{error}");
+    }
+}
+
+#[test]
+fn the_archive_itself_has_a_limit() {
+    let bytes = forge::archive(&[Forged::file("a", "content")]);
+    let limits = ArchiveLimits { archive_bytes: bytes.len() as u64, ..ArchiveLimits::PACKAGE };
+
+    assert!(unpack_within(bytes.clone(), limits).is_ok());
+    let less = ArchiveLimits { archive_bytes: limits.archive_bytes - 1, ..limits };
+    assert!(matches!(unpack_within(bytes, less).unwrap_err().refusal, Refusal::ArchiveBytes { .. }));
+}
+
+#[test]
+fn a_wrong_checksum_is_refused_and_its_file_is_gone() {
+    let damaged = Forged { crc: 1, ..Forged::file("main.py", "print(1)") };
+
+    let error = unpack(&[Forged::file("first", "kept?"), damaged]).unwrap_err();
+
+    assert_eq!(error.to_string(), "`x.apkg` has a damaged entry: `main.py` (entry 2)");
+    assert!(std::error::Error::source(&error).unwrap().to_string().to_lowercase().contains("checksum"));
+}
+
+#[test]
+fn encrypted_entries_and_other_methods_are_refused() {
+    let file = Forged::file("a", "content");
+    assert_eq!(
+        refusal(&[Forged { flags: file.flags | 1, ..file.clone() }]),
+        "`x.apkg` has an entry that is encrypted: `a` (entry 1)"
+    );
+    for method in [1, 9, 12, 14, 93, 99] {
+        assert_eq!(
+            refusal(&[Forged { method, ..file.clone() }]),
+            "`x.apkg` has an entry that is compressed in another way than deflate: `a` (entry 1)"
+        );
+    }
+    assert_eq!(
+        refusal(&[Forged { name: b"d/".to_vec(), mode: 0, ..file.clone() }]),
+        "`x.apkg` has an entry that is a directory with content: `d/` (entry 1)"
+    );
+    assert!(unpack(&[file]).is_ok());
+}
+
+#[test]
+fn an_entry_with_two_names_is_refused() {
+    let renamed = Forged { local_name: Some(b"b.py".to_vec()), ..Forged::file("a.py", "x") };
+    assert!(matches!(unpack(&[renamed]).unwrap_err().refusal, Refusal::Inconsistent { .. }));
+
+    // The Unicode path field of Info-ZIP: version 1, checksum of the name, another name.
+    let mut extra = b"\x75\x70\x09\0\x01".to_vec();
+    extra.extend(forge::crc32(b"a.py").to_le_bytes());
+    extra.extend(b"b.py");
+    let aliased = Forged { extra, ..Forged::file("a.py", "x") };
+    assert_eq!(refusal(&[aliased]), "`x.apkg` has an entry that is named twice: `b.py` (entry 1)");
+}
+
+#[test]
+fn a_file_two_readers_could_read_differently_is_refused() {
+    let fine = forge::archive(&[Forged::file("a", "1")]);
+    let other = forge::archive(&[Forged::file("b", "2")]);
+    let end = fine.len() - 22;
+
+    let ambiguous = |bytes: Vec<u8>| match unpack_within(bytes, ArchiveLimits::PACKAGE).unwrap_err().refusal {
+        Refusal::Ambiguous { because } => because,
+        other => panic!("{other}"),
+    };
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = fine.clone();
+        changed[end + at..end + at + bytes.len()].copy_from_slice(bytes);
+        changed
+    };
+
+    assert_eq!(
+        ambiguous([b"#!".to_vec(), fine.clone()].concat()),
+        "there are bytes before the archive or after its directory"
+    );
+    assert_eq!(
+        ambiguous([other.clone(), fine.clone()].concat()),
+        "there are bytes before the archive or after its directory"
+    );
+    assert_eq!(ambiguous([fine.clone(), b"x".to_vec()].concat()), "there are bytes after its end record");
+    let mut carrying = fine.clone();
+    carrying[end + 20] = u8::try_from(other.len()).unwrap();
+    carrying.extend(&other);
+    assert_eq!(ambiguous(carrying), "it has two end records");
+    assert_eq!(ambiguous(with(4, &[1, 0])), "it is one part of several");
+    assert_eq!(ambiguous(with(8, &[2, 0])), "it is one part of several");
+    assert_eq!(ambiguous(with(8, &[0xff; 4])), "it is a zip64 archive, which nothing within the limits needs");
+
+    let mut commented = with(20, &[5, 0]);
+    commented.extend(b"hello");
+    assert!(unpack_within(commented, ArchiveLimits::PACKAGE).is_ok());
+}
+
+#[test]
+fn what_is_no_archive_says_so() {
+    let refusal = |bytes: &[u8]| unpack_within(bytes.to_vec(), ArchiveLimits::PACKAGE).unwrap_err().to_string();
+    assert_eq!(refusal(b""), "`x.apkg` is not a zip archive: it has no end record");
+    assert_eq!(refusal(b"<html>404</html>"), "`x.apkg` is not a zip archive: it has no end record");
+    assert_eq!(refusal(b"PK\x05\x06"), "`x.apkg` is not a zip archive: its end record is cut off");
+    let mut directory = forge::archive(&[Forged::file("a", "1")]);
+    let at = directory.windows(4).position(|bytes| bytes == b"PK\x01\x02").unwrap();
+    directory[at] = b'X';
+    assert_eq!(refusal(&directory), "`x.apkg` has a damaged directory");
+}
+
+#[test]
+fn existing_files_are_never_written_to() {
+    let (outer, dir) = scratch();
+    std::fs::write(outer.path().join("a"), "mine").unwrap();
+    std::fs::create_dir(outer.path().join("taken")).unwrap();
+    let open = || {
+        let bytes = forge::archive(&[Forged::file("a", "theirs")]);
+        Archive::open(Cursor::new(bytes), "x.apkg", ArchiveLimits::PACKAGE).unwrap()
+    };
+
+    assert_eq!(open().extract(&dir).unwrap_err().to_string(), "`x.apkg` cannot be unpacked at `a`");
+    assert!(matches!(open().extract_to_new_dir(&dir, "taken").unwrap_err().refusal, Refusal::Write { .. }));
+
+    assert_eq!(std::fs::read_to_string(outer.path().join("a")).unwrap(), "mine");
+    assert!(outer.path().join("taken").is_dir());
+}
