@@ -115,7 +115,7 @@ impl Manifest {
         let rest = surfaces::rest(&raw, entrypoint.as_ref(), modules)?;
         let a2a = surfaces::a2a(&raw, modules)?;
         let ui = surfaces::ui(&raw, modules)?;
-        let exports = raw.exports.iter().map(export).collect::<Result<Vec<_>, _>>()?;
+        let exports = raw.exports.iter().map(|raw| export(raw, modules)).collect::<Result<Vec<_>, _>>()?;
         if rest.is_none() && a2a.is_none() && ui.is_none() && exports.is_empty() && entrypoint.is_none() {
             return Err(ManifestError::NothingToServe);
         }
@@ -199,7 +199,8 @@ fn name(raw: &RawManifest) -> Result<PackageName, ManifestError> {
         key: "name".to_owned(),
         hint: "write for example `name: weather-agent`".to_owned(),
     })?;
-    PackageName::parse(&name.value).ok_or_else(|| unexpected("name", name, PackageName::EXPECTED))
+    let hint = name.value.contains(' ').then_some("a name for people goes under `display_name`");
+    PackageName::parse(&name.value).ok_or_else(|| unexpected("name", name, PackageName::EXPECTED, hint))
 }
 
 fn version(raw: &RawManifest) -> Result<PackageVersion, ManifestError> {
@@ -210,26 +211,26 @@ fn version(raw: &RawManifest) -> Result<PackageVersion, ManifestError> {
             Quoted(raw.metadata_version.as_deref().unwrap_or("1.0.0"))
         ),
     })?;
-    PackageVersion::parse(&version.value).ok_or_else(|| unexpected("version", version, PackageVersion::EXPECTED))
+    PackageVersion::parse(&version.value).ok_or_else(|| unexpected("version", version, PackageVersion::EXPECTED, None))
 }
 
-fn unexpected(key: &str, text: &Located<String>, expected: &str) -> ManifestError {
+fn unexpected(key: &str, text: &Located<String>, expected: &str, hint: Option<&str>) -> ManifestError {
     ManifestError::Invalid {
         key: key.to_owned(),
         line: text.line,
         because: format!("expected {expected}, got `{}`", Quoted(&text.value)),
-        hint: None,
+        hint: hint.map(str::to_owned),
     }
 }
 
-fn export(raw: &RawExport) -> Result<Export, ManifestError> {
+fn export(raw: &RawExport, modules: Modules<'_>) -> Result<Export, ManifestError> {
     let missing = |key: &str| ManifestError::Missing {
         key: format!("{}.{key}", raw.path),
         hint: format!("the export on line {} needs `name` and `handler`", raw.line),
     };
     let name_text = raw.name.as_ref().ok_or_else(|| missing("name"))?;
     let name = PackageName::parse(&name_text.value)
-        .ok_or_else(|| unexpected(&format!("{}.name", raw.path), name_text, PackageName::EXPECTED))?;
+        .ok_or_else(|| unexpected(&format!("{}.name", raw.path), name_text, PackageName::EXPECTED, None))?;
     let text = raw.handler.as_ref().ok_or_else(|| missing("handler"))?;
     // These packages write a dot where all others have a colon.
     let spelt = match text.value.rsplit_once('.') {
@@ -237,7 +238,9 @@ fn export(raw: &RawExport) -> Result<Export, ManifestError> {
         _ => text.value.clone(),
     };
     let spelt = Located { line: text.line, value: spelt };
-    Ok(Export { name, handler: surfaces::parse(&format!("{}.handler", raw.path), &spelt)? })
+    let key = format!("{}.handler", raw.path);
+    let handler = surfaces::existing(&key, &spelt, surfaces::parse(&key, &spelt)?, modules)?;
+    Ok(Export { name, handler })
 }
 
 fn sub_agent(raw: &RawSubAgent) -> Result<SubAgent, ManifestError> {

@@ -69,6 +69,8 @@ pub(crate) enum NotAnEntryPoint {
     Keyword,
     #[error("names something private to Python")]
     Dunder,
+    #[error("has a letter that is not one of `a` to `z`")]
+    Letter,
 }
 
 impl EntryPoint {
@@ -110,6 +112,10 @@ pub(crate) fn check_module(module: &str) -> Result<(), NotAnEntryPoint> {
 }
 
 fn check_identifier(text: &str) -> Result<(), NotAnEntryPoint> {
+    // Many letters of other scripts look like these; the file they name would be another one.
+    if text.chars().any(|other| other.is_alphabetic() && !other.is_ascii()) {
+        return Err(NotAnEntryPoint::Letter);
+    }
     let mut characters = text.chars();
     let first = characters.next().is_some_and(|first| first == '_' || first.is_ascii_alphabetic());
     if !first || text.len() > 128 || !characters.all(|other| other == '_' || other.is_ascii_alphanumeric()) {

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use super::ManifestError;
 use super::modules::Modules;
 use super::names::{EntryPoint, NotAnEntryPoint, check_module};
 use super::raw::{RawA2a, RawManifest, RawUi};
 use super::section::Located;
-use super::{MANIFEST_FILE, ManifestError};
 use crate::archive::{ArchiveLimits, EntryPath};
 use crate::quote::Quoted;
 
@@ -247,7 +247,7 @@ fn not_an_entry(key: &str, text: &Located<String>, error: NotAnEntryPoint) -> Ma
 
 /// An entry point whose module is a file of the package: not of the standard library, not of
 /// a dependency.
-fn existing(
+pub(super) fn existing(
     key: &str,
     text: &Located<String>,
     entry: EntryPoint,
@@ -266,5 +266,5 @@ fn existing(
 }
 
 fn missing(key: &str, write: &str) -> ManifestError {
-    ManifestError::Missing { key: key.to_owned(), hint: format!("write `{write}` in `{MANIFEST_FILE}`") }
+    ManifestError::Missing { key: key.to_owned(), hint: format!("write `{write}`") }
 }

@@ -23,7 +23,7 @@ fn unpack_within(bytes: Vec<u8>, limits: ArchiveLimits) -> Result<Extracted, Arc
     let outcome = Archive::open(Cursor::new(bytes), "x.apkg", limits)
         .and_then(|archive| archive.extract_to_new_dir(&dir, "inner"))
         .map(|(_, extracted)| extracted);
-    let left: Vec<_> = std::fs::read_dir(outer.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> = fs_err::read_dir(outer.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, if outcome.is_ok() { vec!["inner"] } else { vec![] }, "what was left behind");
     outcome
 }
@@ -63,7 +63,7 @@ fn an_honest_archive_is_unpacked_with_digests_and_plain_modes() {
     assert_eq!(mode("src/main.py"), 0o755, "set-user-id and write for all are gone");
     assert_eq!(mode("deep/er/data"), 0o644);
     assert_eq!(mode("deep") & 0o022, 0);
-    assert_eq!(std::fs::read(outer.path().join("zeros")).unwrap(), vec![0; 100_000]);
+    assert_eq!(fs_err::read(outer.path().join("zeros")).unwrap(), vec![0; 100_000]);
 }
 
 #[test]
@@ -336,8 +336,8 @@ fn what_is_no_archive_says_so() {
 #[test]
 fn existing_files_are_never_written_to() {
     let (outer, dir) = scratch();
-    std::fs::write(outer.path().join("a"), "mine").unwrap();
-    std::fs::create_dir(outer.path().join("taken")).unwrap();
+    fs_err::write(outer.path().join("a"), "mine").unwrap();
+    fs_err::create_dir(outer.path().join("taken")).unwrap();
     let open = || {
         let bytes = forge::archive(&[Forged::file("a", "theirs")]);
         Archive::open(Cursor::new(bytes), "x.apkg", ArchiveLimits::PACKAGE).unwrap()
@@ -346,6 +346,6 @@ fn existing_files_are_never_written_to() {
     assert_eq!(open().extract(&dir).unwrap_err().to_string(), "`x.apkg` cannot be unpacked at `a`");
     assert!(matches!(open().extract_to_new_dir(&dir, "taken").unwrap_err().refusal, Refusal::Write { .. }));
 
-    assert_eq!(std::fs::read_to_string(outer.path().join("a")).unwrap(), "mine");
+    assert_eq!(fs_err::read_to_string(outer.path().join("a")).unwrap(), "mine");
     assert!(outer.path().join("taken").is_dir());
 }

@@ -68,7 +68,7 @@ proptest! {
         if let Ok((_, extracted)) = opened.and_then(|archive| archive.extract_to_new_dir(&dir, "inner")) {
             prop_assert!(extracted.total_bytes <= 5007);
         }
-        for entry in std::fs::read_dir(outer.path()).unwrap() {
+        for entry in fs_err::read_dir(outer.path()).unwrap() {
             prop_assert_eq!(entry.unwrap().file_name(), "inner");
         }
     }

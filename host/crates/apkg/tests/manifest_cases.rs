@@ -1,0 +1,123 @@
+//! Every folder below `tests/cases/manifest` is a package and what must come of it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use par_apkg::Package;
+use par_apkg::manifest::{A2aEntry, RestEntry, UiSource};
+
+fn cases() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/cases/manifest");
+    let mut cases: Vec<_> =
+        fs_err::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    cases.sort();
+    cases
+}
+
+/// The name of the file the outcome belongs in, and its content.
+fn outcome(case: &Path) -> (&'static str, String) {
+    match Package::open(case, Path::new("unused: directories are not unpacked")) {
+        Ok(package) => ("ok.txt", describe(&package)),
+        Err(error) => {
+            let mut text = format!("error: {error}\n");
+            if let Some(hint) = error.hint() {
+                writeln!(text, "hint: {hint}").unwrap();
+            }
+            ("error.txt", text)
+        }
+    }
+}
+
+fn describe(package: &Package) -> String {
+    let manifest = &package.manifest;
+    let mut lines = vec![format!("package {} {}", manifest.name, manifest.version)];
+    let mut line = |key: &str, value: String| lines.push(format!("{key}: {value}"));
+    for (key, value) in [
+        ("display name", manifest.display_name.as_deref()),
+        ("metadata version", manifest.metadata_version.as_deref()),
+        ("description", Some(manifest.description.as_str()).filter(|text| !text.is_empty())),
+        ("author", Some(manifest.author.as_str()).filter(|text| !text.is_empty())),
+    ] {
+        if let Some(value) = value {
+            line(key, value.to_owned());
+        }
+    }
+    if let Some(entry) = &manifest.entrypoint {
+        line("entrypoint", entry.to_string());
+    }
+    match &manifest.rest {
+        Some(RestEntry::Application(entry)) => line("rest", format!("application {entry}")),
+        Some(RestEntry::Mount(entry)) => line("rest", format!("mount {entry}")),
+        None => {}
+    }
+    match &manifest.a2a {
+        Some(A2aEntry::Service(entry)) => line("a2a", format!("service {entry}")),
+        Some(A2aEntry::HttpServer(entry)) => line("a2a", format!("HTTP server {entry}")),
+        Some(A2aEntry::WithoutActions) => line("a2a", "without actions".to_owned()),
+        None => {}
+    }
+    if let Some(ui) = &manifest.ui {
+        let source = match &ui.source {
+            UiSource::Files(path) => format!("files {path}"),
+            UiSource::Application(entry) => format!("application {entry}"),
+        };
+        line("ui", format!("{source} under {}", ui.base_path));
+    }
+    for export in &manifest.exports {
+        line("export", format!("{} = {}", export.name, export.handler));
+    }
+    for agent in &manifest.sub_agents {
+        let endpoint = agent.endpoint.as_deref().unwrap_or("no endpoint");
+        line("sub-agent", format!("{} at {endpoint}, {}", agent.name, if agent.public { "public" } else { "private" }));
+    }
+    if manifest.python_path.len() > 1 {
+        line("python path", format!("{:?}", manifest.python_path));
+    }
+    let requirements: Vec<_> = package.requirements.list.iter().map(ToString::to_string).collect();
+    line(
+        "requirements",
+        format!("{:?} {}", package.requirements.source, requirements.join(", ")).trim_end().to_owned(),
+    );
+    for (name, value) in &package.environment.variables {
+        line("environment", format!("{name}={value}"));
+    }
+    for notice in package.notices() {
+        line("notice", notice.to_string());
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn every_case_comes_out_as_written_beside_it() {
+    let mut wrong = String::new();
+    for case in cases() {
+        let (file, text) = outcome(&case);
+        let expected = fs_err::read_to_string(case.join(file)).unwrap_or_default();
+        if expected != text {
+            writeln!(wrong, "{}: expected in {file}:\n{expected}\ngot:\n{text}", case.display()).unwrap();
+        }
+        let other = if file == "ok.txt" { "error.txt" } else { "ok.txt" };
+        if case.join(other).exists() {
+            writeln!(wrong, "{}: {other} is for an outcome that did not happen", case.display()).unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn there_are_cases_of_both_outcomes() {
+    let (good, bad): (Vec<_>, Vec<_>) = cases().into_iter().partition(|case| case.join("ok.txt").exists());
+    assert!(good.len() >= 10 && bad.len() >= 30, "{} good, {} bad", good.len(), bad.len());
+}
+
+#[test]
+#[ignore = "writes the expectations of new cases"]
+fn write_missing_expectations() {
+    for case in cases() {
+        let (file, text) = outcome(&case);
+        if !case.join("ok.txt").exists() && !case.join("error.txt").exists() {
+            fs_err::write(case.join(file), text).unwrap();
+        }
+    }
+}

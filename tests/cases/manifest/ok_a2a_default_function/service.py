@@ -1,0 +1,2 @@
+def create_grpc_server():
+    """Return the actions."""

@@ -1,0 +1,2 @@
+def create_service():
+    """Return the actions."""
