@@ -1,40 +1,63 @@
 //! What runs the agent. Surfaces see this module and nothing below it.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use par_sandbox::Sandbox;
 pub use par_sandbox::call::{
-    ActionCall, BodyBroken, CallError, HttpCall, HttpReply, Parameters, ReplyBody, RequestBody, Surface,
+    ActionCall, BodyBroken, CallError, HttpCall, HttpReply, Parameters, ReplyBody, ReplyChunks, RequestBody, Surface,
 };
 
-/// What answers the calls of the surfaces.
+/// The one agent of this process, wherever it runs.
 #[derive(Debug)]
 pub enum Backend {
+    /// In the WebAssembly sandbox.
+    Sandbox(Sandbox),
     /// Answers written down by a unit test of the surfaces.
     #[cfg(test)]
     Scripted(scripted::Script),
 }
 
 impl Backend {
-    /// Serves one HTTP request. Dropping the future cancels the call.
+    /// Serves one HTTP request. Dropping the future tells the agent that the client left.
     ///
     /// # Errors
     /// [`CallError`] when the agent has no answer.
     pub async fn http(&self, call: HttpCall) -> Result<HttpReply, CallError> {
-        let _ = &call;
-        match *self {
+        match self {
+            Self::Sandbox(sandbox) => sandbox.http(call).await,
             #[cfg(test)]
-            Self::Scripted(ref script) => (script.http)(call).await,
+            Self::Scripted(script) => (script.http)(call).await,
         }
     }
 
-    /// Runs one action; the result is `str()` of what its handler returned. Dropping the
-    /// future cancels the call.
+    /// Runs one action; the result is `str()` of what its handler returned.
     ///
     /// # Errors
     /// [`CallError`] when the agent has no answer, or raised.
     pub async fn act(&self, call: ActionCall) -> Result<String, CallError> {
-        let _ = &call;
-        match *self {
+        match self {
+            Self::Sandbox(sandbox) => sandbox.act(call).await,
             #[cfg(test)]
-            Self::Scripted(ref script) => (script.act)(call).await,
+            Self::Scripted(script) => (script.act)(call).await,
+        }
+    }
+
+    /// Returns with the reason when the agent is lost and cannot be restarted.
+    pub async fn failed(&self) -> Arc<str> {
+        match self {
+            Self::Sandbox(sandbox) => sandbox.failed().await,
+            #[cfg(test)]
+            Self::Scripted(_) => std::future::pending().await,
+        }
+    }
+
+    /// Runs the agent's shutdown hooks and ends it, at the latest at `deadline`.
+    pub async fn stop(&self, deadline: Instant) {
+        match self {
+            Self::Sandbox(sandbox) => sandbox.stop(deadline).await,
+            #[cfg(test)]
+            Self::Scripted(_) => {}
         }
     }
 }

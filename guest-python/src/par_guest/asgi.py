@@ -226,6 +226,8 @@ class HttpCall(Call):
         else:
             await writer.drained()
         if writer.gone:
+            if self._ended is not None:
+                return  # whoever listens for the disconnect ends the response as it likes
             raise ClientDisconnected("the client closed the connection")
         if not more:
             self._state = COMPLETE

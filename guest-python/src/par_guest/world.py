@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from componentize_py_types import Err
+from wit_world import exports
 from wit_world.exports import lifecycle as world
 from wit_world.exports.actions import Parameters_Json
 from wit_world.exports.http import Surface
@@ -49,7 +50,7 @@ class _Agent:
 _agent = _Agent()
 
 
-class Lifecycle:
+class Lifecycle(exports.Lifecycle):
     """`lifecycle`: load, run, start, stop."""
 
     def load(self, spec: world.AgentSpec) -> world.AgentDescription:
@@ -84,7 +85,7 @@ class Lifecycle:
             loop.call_soon(loop.stop_home)
 
 
-class Http:
+class Http(exports.Http):
     """`http`: one request."""
 
     def handle(self, request: Any) -> Any:
@@ -94,7 +95,7 @@ class Http:
         return HttpCall(served.asgi, request, served.lifespan.state)
 
 
-class Actions:
+class Actions(exports.Actions):
     """`actions`: one action."""
 
     async def invoke(self, request: Any) -> str:

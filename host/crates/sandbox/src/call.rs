@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+
+use crate::flight::Flight;
 
 /// Which of the agent's applications answers an HTTP request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +58,46 @@ pub struct HttpCall {
 pub enum ReplyBody {
     /// Complete and in memory; may be empty.
     Complete(Bytes),
-    /// Still being produced. An error ends a body that will never be complete. Dropping the
-    /// receiver tells the agent that the client went away.
-    Streamed(mpsc::Receiver<Result<Bytes, CallError>>),
+    /// Still being produced. An error ends a body that will never be complete.
+    Streamed(ReplyChunks),
+}
+
+/// The chunks of a response body. Dropping them tells the agent that the client went away.
+#[derive(Debug)]
+pub struct ReplyChunks {
+    chunks: mpsc::Receiver<Result<Bytes, CallError>>,
+    flight: Option<Arc<Flight>>,
+}
+
+impl ReplyChunks {
+    pub(crate) fn new(chunks: mpsc::Receiver<Result<Bytes, CallError>>, flight: Arc<Flight>) -> Self {
+        Self { chunks, flight: Some(flight) }
+    }
+
+    /// The next chunk, `None` at the end, an error when there will be no end.
+    pub async fn recv(&mut self) -> Option<Result<Bytes, CallError>> {
+        self.chunks.recv().await
+    }
+
+    /// [`ReplyChunks::recv`] for bodies.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CallError>>> {
+        self.chunks.poll_recv(cx)
+    }
+}
+
+impl From<mpsc::Receiver<Result<Bytes, CallError>>> for ReplyChunks {
+    /// Chunks of another backend, which watches its sender for the client's leaving.
+    fn from(chunks: mpsc::Receiver<Result<Bytes, CallError>>) -> Self {
+        Self { chunks, flight: None }
+    }
+}
+
+impl Drop for ReplyChunks {
+    fn drop(&mut self) {
+        if let Some(flight) = &self.flight {
+            flight.end();
+        }
+    }
 }
 
 /// One HTTP response of the agent.

@@ -12,7 +12,7 @@ use crate::StartError;
 use crate::bindings::exports::pixell::agent::{actions, http as world};
 use crate::bindings::pixell::agent::failure::{Failure, Reason};
 use crate::body::{CHUNKS_IN_FLIGHT, ReplySink, RequestSource};
-use crate::call::{ActionCall, CallError, HttpCall, HttpReply, Parameters, ReplyBody, RequestBody, Surface};
+use crate::call::{ActionCall, CallError, HttpCall, HttpReply, Parameters, ReplyBody, ReplyChunks, RequestBody, Surface};
 use crate::flight::Flight;
 use crate::store::State;
 
@@ -71,7 +71,7 @@ pub(crate) fn reply(
             let (sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
             let sink = ReplySink::new(sender, Arc::clone(flight));
             reader.pipe(&mut store, sink).map_err(|error| CallError::Protocol(error.to_string()))?;
-            ReplyBody::Streamed(chunks)
+            ReplyBody::Streamed(ReplyChunks::new(chunks, Arc::clone(flight)))
         }
     };
     let mut reply = http::Response::new(body);
