@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::sync::mpsc;
 
-use crate::backend::CallError;
+use crate::backend::{CallError, ReplyChunks};
 use crate::surfaces::request_id::RequestId;
 
 /// A body that will never be complete; the connection or stream is cut so that the client
@@ -30,7 +30,7 @@ enum Source {
 /// What the agent still sends. Dropped with the connection, which tells the agent.
 #[derive(Debug)]
 struct AgentStream {
-    chunks: mpsc::Receiver<Result<Bytes, CallError>>,
+    chunks: ReplyChunks,
     /// What the declared `content-length` still allows.
     remaining: Option<u64>,
     request_id: RequestId,
@@ -51,7 +51,7 @@ impl Payload {
 
     /// A body the agent is producing; `declared` is its `content-length`, which is then held to.
     pub(crate) fn agent(
-        chunks: mpsc::Receiver<Result<Bytes, CallError>>,
+        chunks: ReplyChunks,
         declared: Option<u64>,
         request_id: RequestId,
     ) -> Self {

@@ -29,7 +29,7 @@ fn streamed(length: &'static str, chunks: &[&'static str]) -> HttpReply {
     for chunk in chunks {
         sender.try_send(Ok(Bytes::from_static(chunk.as_bytes()))).unwrap();
     }
-    let mut reply = Response::new(ReplyBody::Streamed(receiver));
+    let mut reply = Response::new(ReplyBody::Streamed(receiver.into()));
     reply.headers_mut().insert("content-length", length.parse().unwrap());
     reply
 }

@@ -331,7 +331,7 @@ async fn a_streamed_reply_leaves_chunk_by_chunk_and_an_error_cuts_it() {
                         chunks.send(Err(CallError::TimedOut)).await.unwrap();
                     }
                 });
-                Ok(http::Response::new(ReplyBody::Streamed(receiver)))
+                Ok(http::Response::new(ReplyBody::Streamed(receiver.into())))
             }
         });
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
@@ -365,7 +365,7 @@ async fn a_client_that_goes_away_is_felt_before_and_during_the_answer() {
                 chunks.closed().await;
                 felt.send(()).unwrap();
             });
-            Ok(http::Response::new(ReplyBody::Streamed(receiver)))
+            Ok(http::Response::new(ReplyBody::Streamed(receiver.into())))
         }
     });
 
