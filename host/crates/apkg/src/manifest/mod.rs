@@ -10,6 +10,8 @@ mod names;
 mod raw;
 mod section;
 mod surfaces;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -270,15 +272,14 @@ fn dependencies(raw: &RawManifest) -> Result<Vec<Requirement>, ManifestError> {
 
 fn environment(raw: &RawManifest) -> Result<BTreeMap<String, String>, ManifestError> {
     let check = |(name, text): &(String, Located<String>)| {
-        if is_variable_name(name) {
+        let because = if !is_variable_name(name) {
+            format!("`{}` is not the name of an environment variable", Quoted(name))
+        } else if text.value.contains('\0') {
+            format!("the value of `{name}` has a NUL character")
+        } else {
             return Ok((name.clone(), text.value.clone()));
-        }
-        Err(ManifestError::Invalid {
-            key: "environment".to_owned(),
-            line: text.line,
-            because: format!("`{}` is not the name of an environment variable", Quoted(name)),
-            hint: None,
-        })
+        };
+        Err(ManifestError::Invalid { key: "environment".to_owned(), line: text.line, because, hint: None })
     };
     raw.environment.iter().map(check).collect()
 }

@@ -212,3 +212,15 @@ fn environment(root: &Section<'_>) -> Result<Vec<(String, Located<String>)>, Man
     };
     environment.entries().map(read).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::KEYS;
+
+    #[test]
+    fn the_manual_has_every_key() {
+        let manual = include_str!("../../../../../docs/manifest.md");
+        let missing: Vec<_> = KEYS.iter().filter(|key| !manual.contains(&format!("`{key}`"))).collect();
+        assert!(missing.is_empty(), "docs/manifest.md does not mention {missing:?}");
+    }
+}

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn shown(requirements: &[Requirement]) -> Vec<String> {
@@ -170,5 +172,32 @@ fn setup_is_looked_at_and_never_run() {
             InstallRequires::Computed
         };
         assert_eq!(seen, expected, "{computed}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_accepted_reads_the_same_when_written_again(text in "[a-zA-Z0-9._\\[\\],<>=!~*;()'\" -]{0,40}") {
+        if let Ok(requirement) = text.parse::<Requirement>() {
+            prop_assert_eq!(requirement.to_string().parse::<Requirement>(), Ok(requirement));
+        }
+    }
+
+    #[test]
+    fn an_accepted_requirement_is_one_line_without_a_place(text in "\\PC{0,20}[/:@\\\\\n\r-]{0,2}\\PC{0,20}") {
+        if let Ok(requirement) = text.parse::<Requirement>() {
+            let written = requirement.to_string();
+            prop_assert!(!written.contains(['\n', '\r', '@']) && !written.starts_with('-'));
+            prop_assert!(!written.split(" ; ").next().unwrap_or_default().contains(['/', '\\', ':', ' ']));
+        }
+    }
+
+    #[test]
+    fn any_bytes_at_all_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC*") {
+        let _ = parse_lines(&bytes);
+        let _ = parse_lines(text.as_bytes());
+        let _ = parse_pyproject(&bytes);
+        let _ = install_requires(&format!("install_requires=[{text}"));
+        let _ = install_requires(&String::from_utf8_lossy(&bytes));
     }
 }
