@@ -23,13 +23,15 @@ mod tests;
 mod unpack;
 mod wheel;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use fs_err as fs;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use par_apkg::archive::ArchiveLimits;
 use par_apkg::digest::{Hasher, Sha256};
-use par_apkg::requirement::Requirements;
+use par_apkg::requirement::{ProjectName, Requirements};
 use tokio::sync::mpsc;
 
 pub use choose::WheelName;
@@ -43,7 +45,7 @@ pub use standin::{STAND_INS, StandIn};
 
 use classify::Origin;
 use download::WheelStore;
-use layer::{About, LayerStore};
+use layer::{About, Desk, LayerStore};
 use resolve::Wanted;
 use unpack::{Event, Job, Ready};
 
@@ -65,6 +67,11 @@ pub enum Progress<'a> {
         name: &'a str,
         /// What takes its place.
         because: &'static str,
+    },
+    /// The wheelhouse is not there; the index alone is asked.
+    NoWheelhouse {
+        /// Where it was said to be.
+        directory: &'a Path,
     },
     /// The resolver runs.
     Resolving {
@@ -154,7 +161,7 @@ struct Install<'a> {
 
 /// Where the wheel of a distribution comes from.
 enum Source<'a> {
-    Guest(&'a std::path::Path),
+    Guest(&'a Path),
     Outside(&'a LockedWheel),
 }
 
@@ -177,12 +184,13 @@ impl Install<'_> {
             return Ok(known);
         }
 
-        let lock = self.resolve().await?;
+        let desk = Arc::new(store.begin()?);
+        let lock = self.resolve(&desk).await?;
         let chosen = self.choose(&lock)?;
         let carried = lock.distributions.len() - chosen.len();
         (self.progress)(Progress::Resolved { distributions: chosen.len(), carried });
         if chosen.is_empty() {
-            store.remember(key, None)?;
+            store.remember(key, None, &desk)?;
             return Ok(None);
         }
 
@@ -194,13 +202,16 @@ impl Install<'_> {
                 layer
             }
             None => {
-                let wheels = self.obtain(&chosen).await?;
-                let layer = self.build(wheels, &digest, distributions, deadline).await?;
+                let wheels = self.obtain(&chosen, &desk).await?;
+                let layer = match self.build(wheels, &digest, distributions, deadline, &desk).await {
+                    Err(error) => return Err(self.with_requirers(error, &desk).await),
+                    Ok(layer) => layer,
+                };
                 (self.progress)(Progress::Ready { layer: &layer });
                 layer
             }
         };
-        store.remember(key, Some(digest))?;
+        store.remember(key, Some(digest), &desk)?;
         Ok(Some(layer))
     }
 
@@ -228,14 +239,28 @@ impl Install<'_> {
         hasher.finish()
     }
 
-    async fn resolve(&self) -> Result<Lock, InstallError> {
+    async fn resolve(&self, desk: &Desk) -> Result<Lock, InstallError> {
         for wanted in &self.wanted {
             if let Some(stand_in) = standin::stand_in(wanted.name.as_str()) {
                 (self.progress)(Progress::StandIn { name: stand_in.name, because: stand_in.because });
             }
         }
+        if let Some(directory) = self.settings.wheelhouse.as_ref().filter(|directory| !directory.is_dir()) {
+            (self.progress)(Progress::NoWheelhouse { directory });
+        }
         (self.progress)(Progress::Resolving { requirements: self.wanted.len() });
-        resolve::resolve(self.package, &self.wanted, self.guest, self.settings).await
+        resolve::resolve(self.package, &self.wanted, self.guest, self.settings, desk.scratch()).await
+    }
+
+    /// Adds to an error about a distribution the agent may not have heard of where it comes from.
+    async fn with_requirers(&self, mut error: InstallError, desk: &Desk) -> InstallError {
+        if let InstallError::NativeCode { distribution, needs, .. } = &mut error {
+            let name = distribution.split("==").next().and_then(ProjectName::parse);
+            if let Some(name) = name.filter(|name| self.wanted.iter().all(|wanted| wanted.name != *name)) {
+                *needs = resolve::requirers(&name, &self.wanted, self.settings, desk.scratch()).await;
+            }
+        }
+        error
     }
 
     /// One wheel for each distribution the guest does not carry ready-made.
@@ -259,8 +284,8 @@ impl Install<'_> {
         Ok(all)
     }
 
-    async fn obtain(&self, chosen: &[Chosen<'_>]) -> Result<Vec<Ready>, InstallError> {
-        let store = WheelStore::open(self.settings)?;
+    async fn obtain(&self, chosen: &[Chosen<'_>], desk: &Desk) -> Result<Vec<Ready>, InstallError> {
+        let store = WheelStore::open(self.settings, desk.scratch())?;
         let store = &store;
         stream::iter(chosen.iter().map(|chosen| async move {
             let (file, origin) = match chosen.source {
@@ -286,16 +311,17 @@ impl Install<'_> {
         digest: &Sha256,
         distributions: Vec<Distribution>,
         deadline: Instant,
+        desk: &Arc<Desk>,
     ) -> Result<DepsLayer, InstallError> {
         let limits = ArchiveLimits { archive_bytes: self.settings.max_wheel_bytes, ..ArchiveLimits::WHEEL };
         let job = Job { wheels, limits, layer_bytes: self.settings.max_layer_bytes, deadline };
-        let (package, cache) = (self.package.to_owned(), self.settings.cache.clone());
+        let (package, desk) = (self.package.to_owned(), Arc::clone(desk));
         let (requirements, digest) = (self.requirements_digest(), *digest);
         let (sender, mut events) = mpsc::unbounded_channel();
         let building = tokio::task::spawn_blocking(move || {
             let about = About { package: &package, requirements, digest, distributions };
             // The receiver is gone only when nobody waits for the layer any more.
-            unpack::build(job, &LayerStore::open(&cache)?, about, |event| drop(sender.send(event)))
+            unpack::build(job, &desk, about, |event| drop(sender.send(event)))
         });
         while let Some(event) = events.recv().await {
             (self.progress)(match &event {

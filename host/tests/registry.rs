@@ -101,6 +101,10 @@ async fn native_code_without_a_fallback_is_named_with_the_file() {
     assert!(sentence.starts_with("agent `weather` needs `numpy=="), "{sentence}");
     assert!(sentence.contains("which has no wheel that runs in the sandbox (`numpy"), "{sentence}");
     assert!(sentence.ends_with("is native code for Linux)"), "{sentence}");
+
+    let sentence = Bench::new().refusal(&["click", "pandas>=2"]).await;
+    assert!(sentence.starts_with("agent `weather` needs `numpy=="), "{sentence}");
+    assert!(sentence.contains("` (through `pandas>=2`), which has no wheel"), "{sentence}");
 }
 
 #[tokio::test]

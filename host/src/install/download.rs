@@ -24,6 +24,8 @@ const IDLE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct WheelStore {
     directory: PathBuf,
+    /// Where a wheel is until all of it is here: on the same file system.
+    scratch: PathBuf,
     client: Client,
     index: Option<RedactedUrl>,
     wheelhouse: Option<PathBuf>,
@@ -31,7 +33,7 @@ pub(super) struct WheelStore {
 }
 
 impl WheelStore {
-    pub(super) fn open(settings: &InstallSettings) -> Result<Self, InstallError> {
+    pub(super) fn open(settings: &InstallSettings, scratch: &Path) -> Result<Self, InstallError> {
         let directory = settings.cache.join("wheels").join("sha256");
         fs::create_dir_all(&directory).map_err(InstallError::cache)?;
         let index = settings.index.clone();
@@ -58,6 +60,7 @@ impl WheelStore {
             .map_err(|error| InstallError::cache(std::io::Error::other(error)))?;
         Ok(Self {
             directory,
+            scratch: scratch.to_owned(),
             client,
             index,
             wheelhouse: settings.wheelhouse.clone(),
@@ -207,7 +210,7 @@ struct Incoming<'a> {
 
 impl<'a> Incoming<'a> {
     fn begin(store: &'a WheelStore, wheel: &'a LockedWheel) -> Result<Self, InstallError> {
-        let file = NamedTempFile::new_in(&store.directory).map_err(InstallError::cache)?;
+        let file = NamedTempFile::new_in(&store.scratch).map_err(InstallError::cache)?;
         Ok(Self { store, wheel, file, hasher: Hasher::default(), size: 0 })
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use par_apkg::Quoted;
 use par_apkg::archive::ArchiveError;
 use par_apkg::digest::Sha256;
+use par_apkg::requirement::ProjectName;
 
 use super::classify::Native;
 use super::lock::LockError;
@@ -62,14 +63,16 @@ pub enum InstallError {
     Lock(#[from] LockError),
     /// A wheel needs native code that does not run in the sandbox.
     #[error(
-        "agent `{}` needs `{distribution}`, which has no wheel that runs in the sandbox (`{}` is native code for {})",
-        Quoted(.package), Quoted(.file), .native.system()
+        "agent `{}` needs {}, which has no wheel that runs in the sandbox (`{}` is native code for {})",
+        Quoted(.package), through(.distribution, .needs), Quoted(.file), .native.system()
     )]
     NativeCode {
         /// The agent.
         package: String,
         /// `name==version`.
         distribution: String,
+        /// The requirements of the agent that lead to it, where they are known.
+        needs: Vec<String>,
         /// The file, in the installed tree.
         file: String,
         /// What it is.
@@ -158,9 +161,10 @@ impl InstallError {
             Self::NoInterpreter => {
                 Some("install Python 3.9 or newer; it is asked for its version and runs nothing else".to_owned())
             }
-            Self::NativeCode { .. } => {
-                Some("use a distribution that is written in Python, or a version the guest carries".to_owned())
-            }
+            Self::NativeCode { .. } => Some(
+                "use a library that is written in Python; native code runs only if it was built for the sandbox"
+                    .to_owned(),
+            ),
             Self::Unresolvable { unresolvable, .. } => unresolvable.hint(),
             Self::TimedOut { .. } => Some("pin versions, so that the resolver has less to try".to_owned()),
             Self::Conflict { .. } => Some("require only one of the two".to_owned()),
@@ -253,7 +257,11 @@ fn list(lines: &[String]) -> String {
 }
 
 fn through(which: &str, needs: &[String]) -> String {
-    let own = needs.iter().any(|line| line.starts_with(which.split("==").next().unwrap_or(which)));
+    let name = |text: &str| {
+        let end = text.find(|letter: char| !(letter.is_ascii_alphanumeric() || "-_.".contains(letter)));
+        ProjectName::parse(&text[..end.unwrap_or(text.len())])
+    };
+    let own = needs.iter().any(|line| name(line) == name(which));
     if own || needs.is_empty() {
         format!("`{}`", Quoted(which))
     } else {

@@ -1,6 +1,6 @@
 //! The resolver's reasons, in our words and about the agent's requirements.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Unresolvable;
 use super::guest::GuestFiles;
@@ -69,6 +69,25 @@ pub(super) fn reason(printed: &str) -> String {
         line.push_str("...");
     }
     line
+}
+
+/// The agent's requirements that lead to a distribution, from a resolution with one
+/// `name==version  # via one, two` line each.
+pub(super) fn requirers(annotated: &str, name: &ProjectName, wanted: &[Wanted]) -> Vec<String> {
+    let parents: BTreeMap<ProjectName, Vec<ProjectName>> = annotated
+        .lines()
+        .filter_map(|line| {
+            let (pin, via) = line.split_once("# via ")?;
+            let names = via.split(',').filter_map(|name| ProjectName::parse(name.trim())).collect();
+            Some((ProjectName::parse(pin.split("==").next()?)?, names))
+        })
+        .collect();
+    let mut seen = BTreeSet::from([name]);
+    let mut ahead = vec![name];
+    while let Some(next) = ahead.pop() {
+        ahead.extend(parents.get(next).into_iter().flatten().filter(|parent| seen.insert(parent)));
+    }
+    wanted.iter().filter(|wanted| seen.contains(&wanted.name)).map(|wanted| wanted.line.clone()).collect()
 }
 
 /// Every word that starts with the name of a distribution.
@@ -168,6 +187,19 @@ mod tests {
             text(printed, &["outer==1"]),
             "agent `weather` needs `inner==2` (through `outer==1`), which has no wheel for Python 3.14"
         );
+    }
+
+    #[test]
+    fn the_way_from_a_requirement_to_a_distribution_is_followed() {
+        let annotated = "certifi==2026.10.18       # via -r requirements.in, requests\ncffi==2.1.1  # via cryptography\n\
+                         cryptography==50.0.2  # via google-auth\ngoogle-auth==2.40  # via google-cloud-storage, -r requirements.in\n\
+                         google-cloud-storage==3  # via -r requirements.in\n";
+        let name = |text: &str| ProjectName::parse(text).unwrap();
+        let wanted = |text: &str| Wanted { name: name(text), line: format!("{text}>=1") };
+        let all = [wanted("google-cloud-storage"), wanted("google-auth"), wanted("requests"), wanted("cffi")];
+
+        assert_eq!(requirers(annotated, &name("cffi"), &all[..3]), ["google-cloud-storage>=1", "google-auth>=1"]);
+        assert_eq!(requirers(annotated, &name("absent"), &all), Vec::<String>::new());
     }
 
     #[test]

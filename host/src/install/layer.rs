@@ -127,9 +127,9 @@ impl LayerStore {
     }
 
     /// Remembers which layer, if any, requirements lead to.
-    pub(super) fn remember(&self, key: Sha256, digest: Option<Sha256>) -> Result<(), InstallError> {
+    pub(super) fn remember(&self, key: Sha256, digest: Option<Sha256>, desk: &Desk) -> Result<(), InstallError> {
         let text = digest.map_or_else(|| NO_LAYER.to_owned(), |digest| digest.to_hex());
-        let file = tempfile::NamedTempFile::new_in(self.root.join("index")).map_err(InstallError::cache)?;
+        let file = tempfile::NamedTempFile::new_in(desk.scratch()).map_err(InstallError::cache)?;
         fs::write(file.path(), text).map_err(InstallError::cache)?;
         file.as_file().sync_all().map_err(InstallError::cache)?;
         file.persist(self.index_file(key)).map_err(|error| InstallError::cache(error.error))?;
@@ -140,8 +140,8 @@ impl LayerStore {
         self.root.join("index").join(key.to_hex())
     }
 
-    /// Starts a layer beside the finished ones, and removes what dead processes left behind.
-    pub(super) fn begin(&self) -> Result<Building<'_>, InstallError> {
+    /// Makes room for one installation, and removes what dead processes left behind.
+    pub(super) fn begin(&self) -> Result<Desk, InstallError> {
         // Held only while directories are created and swept, so that a new one is never taken for a dead one.
         let gate = fs::File::create(self.root.join(".gate")).map_err(InstallError::cache)?;
         gate.file().lock().map_err(InstallError::cache)?;
@@ -151,10 +151,10 @@ impl LayerStore {
         let alive = fs::File::open(temporary.path()).map_err(InstallError::cache)?;
         alive.file().lock().map_err(InstallError::cache)?;
         fs::create_dir_all(temporary.path().join("layer").join(site_packages())).map_err(InstallError::cache)?;
-        Ok(Building { store: self, temporary, alive })
+        Ok(Desk { root: self.root.clone(), temporary, alive })
     }
 
-    /// Removes unfinished layers whose builder no longer holds their lock.
+    /// Removes desks whose process no longer holds their lock.
     fn sweep(&self) -> Result<(), InstallError> {
         for entry in fs::read_dir(&self.root).map_err(InstallError::cache)? {
             let entry = entry.map_err(InstallError::cache)?;
@@ -177,17 +177,18 @@ fn site_packages() -> PathBuf {
     Path::new("lib").join(format!("python{PYTHON_VERSION}")).join("site-packages")
 }
 
-/// A layer that is not finished. Dropped, it is gone.
+/// Where one installation works. Everything unfinished is here, so dropping it leaves nothing,
+/// and what a killed process leaves is one directory that the next one sweeps.
 #[derive(Debug)]
-pub(super) struct Building<'a> {
-    store: &'a LayerStore,
+pub(super) struct Desk {
+    root: PathBuf,
     temporary: TempDir,
     /// Locked for as long as this process works on the directory.
     alive: fs::File,
 }
 
-impl Building<'_> {
-    /// Where wheels are unpacked before their files are moved: on the same file system, outside the layer.
+impl Desk {
+    /// For anything temporary: on the file system of the cache, outside the layer.
     pub(super) fn scratch(&self) -> &Path {
         self.temporary.path()
     }
@@ -197,7 +198,7 @@ impl Building<'_> {
     }
 
     /// Completes the layer and gives it its name; if another process was first, takes that one.
-    pub(super) fn finish(self, about: About<'_>) -> Result<DepsLayer, InstallError> {
+    pub(super) fn finish(&self, about: About<'_>) -> Result<DepsLayer, InstallError> {
         let layer = self.temporary.path().join("layer");
         // The interpreter is the guest's; its standard library is mounted there.
         let config = format!("home = /python\ninclude-system-site-packages = false\nversion = {PYTHON_VERSION}\n");
@@ -215,14 +216,14 @@ impl Building<'_> {
 
         // One call for the file system instead of one for each of thousands of files.
         rustix::fs::syncfs(self.alive.file()).map_err(InstallError::cache)?;
-        let named = self.store.root.join(about.digest.to_hex());
+        let named = self.root.join(about.digest.to_hex());
         if let Err(error) = fs::rename(&layer, &named)
             && !matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists)
         {
             return Err(InstallError::cache(error));
         }
-        fs::File::open(&self.store.root).and_then(|root| root.sync_all()).map_err(InstallError::cache)?;
-        self.store.find(about.digest).ok_or_else(|| {
+        fs::File::open(&self.root).and_then(|root| root.sync_all()).map_err(InstallError::cache)?;
+        LayerStore { root: self.root.clone() }.find(about.digest).ok_or_else(|| {
             InstallError::cache(std::io::Error::other(format!("`{}` is there and is no layer", named.display())))
         })
     }
@@ -274,6 +275,7 @@ mod tests {
         fs::write(first.site_packages().join("first.py"), "").unwrap();
 
         let layers = [first.finish(about(digest)).unwrap(), second.finish(about(digest)).unwrap()];
+        drop((first, second));
 
         assert_eq!(layers[0], layers[1]);
         assert!(layers[1].site_packages().join("first.py").is_file());
@@ -309,13 +311,13 @@ mod tests {
         let store = LayerStore::open(cache.path()).unwrap();
         let (key, digest) = (Sha256::of("key"), Sha256::of("layer"));
         let layer = store.begin().unwrap().finish(about(digest)).unwrap();
-        store.remember(key, Some(digest)).unwrap();
+        store.remember(key, Some(digest), &store.begin().unwrap()).unwrap();
         assert_eq!(store.known(key), Some(Some(layer.clone())));
 
         fs::remove_dir_all(layer.directory()).unwrap();
 
         assert_eq!(store.known(key), None);
-        store.remember(key, None).unwrap();
+        store.remember(key, None, &store.begin().unwrap()).unwrap();
         assert_eq!(store.known(key), Some(None));
     }
 

@@ -33,35 +33,21 @@ pub(super) async fn resolve(
     wanted: &[Wanted],
     guest: &GuestFiles,
     settings: &InstallSettings,
+    scratch: &Path,
 ) -> Result<Lock, InstallError> {
     let uv = find(settings)?;
     check_version(&uv, settings).await?;
 
-    let scratch =
-        tempfile::Builder::new().prefix(".resolve-").tempdir_in(&settings.cache).map_err(InstallError::cache)?;
     let requirements: String = wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
     let constraints: String =
         guest.constraints().iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
     let excludes: String = STAND_INS.iter().map(|stand_in| format!("{}\n", stand_in.name)).collect();
     for (file, text) in [(REQUIREMENTS, requirements), (CONSTRAINTS, constraints), (EXCLUDES, excludes)] {
-        fs::write(scratch.path().join(file), text).map_err(InstallError::cache)?;
+        fs::write(scratch.join(file), text).map_err(InstallError::cache)?;
     }
 
-    let mut command = command(&uv, settings);
-    command.current_dir(scratch.path()).args(["pip", "compile", REQUIREMENTS]);
-    command.args(["--constraints", CONSTRAINTS, "--excludes", EXCLUDES]);
-    command.args(["--format", "pylock.toml", "--no-header", "--only-binary", ":all:"]);
-    command.args(["--python-version", PYTHON_VERSION, "--python-platform", RESOLVE_PLATFORM]);
-    command.args(["--no-config", "--no-progress", "--system-certs", "--color", "never"]);
-    command.arg("--cache-dir").arg(settings.cache.join("uv"));
-    if let Some(index) = &settings.index {
-        // As a variable, because the arguments of a process are open for every user to read.
-        command.env("UV_DEFAULT_INDEX", index.expose().as_str());
-    }
-    if let Some(wheelhouse) = &settings.wheelhouse {
-        command.arg("--find-links").arg(wheelhouse);
-    }
-
+    let mut command = compile(&uv, settings, scratch);
+    command.args(["--format", "pylock.toml"]);
     let output = command.output().await.map_err(|source| InstallError::RunUv { uv: uv.clone(), source })?;
     let printed = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
@@ -75,6 +61,44 @@ pub(super) async fn resolve(
         return Err(InstallError::NoInterpreter);
     }
     Err(InstallError::ResolverFailed { package: package.to_owned(), reason: explain::reason(&printed) })
+}
+
+/// Which requirements of the agent lead to a distribution, asked after [`resolve`] in the same `scratch`.
+///
+/// Only for error texts: when the resolver does not answer a second time, nobody is named.
+pub(super) async fn requirers(
+    name: &ProjectName,
+    wanted: &[Wanted],
+    settings: &InstallSettings,
+    scratch: &Path,
+) -> Vec<String> {
+    let Ok(uv) = find(settings) else { return Vec::new() };
+    let output = compile(&uv, settings, scratch).args(["--annotation-style", "line"]).output().await;
+    match output {
+        Ok(output) if output.status.success() => {
+            explain::requirers(&String::from_utf8_lossy(&output.stdout), name, wanted)
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The command both questions have in common.
+fn compile(uv: &Path, settings: &InstallSettings, scratch: &Path) -> Command {
+    let mut command = command(uv, settings);
+    command.current_dir(scratch).args(["pip", "compile", REQUIREMENTS]);
+    command.args(["--constraints", CONSTRAINTS, "--excludes", EXCLUDES]);
+    command.args(["--no-header", "--only-binary", ":all:"]);
+    command.args(["--python-version", PYTHON_VERSION, "--python-platform", RESOLVE_PLATFORM]);
+    command.args(["--no-config", "--no-progress", "--system-certs", "--color", "never"]);
+    command.arg("--cache-dir").arg(settings.cache.join("uv"));
+    if let Some(index) = &settings.index {
+        // As a variable, because the arguments of a process are open for every user to read.
+        command.env("UV_DEFAULT_INDEX", index.expose().as_str());
+    }
+    if let Some(wheelhouse) = settings.wheelhouse.as_ref().filter(|directory| directory.is_dir()) {
+        command.arg("--find-links").arg(wheelhouse);
+    }
+    command
 }
 
 const REQUIREMENTS: &str = "requirements.in";

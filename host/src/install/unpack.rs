@@ -12,7 +12,7 @@ use par_apkg::requirement::ProjectName;
 
 use super::InstallError;
 use super::classify::Origin;
-use super::layer::{About, DepsLayer, LayerStore};
+use super::layer::{About, DepsLayer, Desk};
 use super::wheel::{self, Plan, Subject};
 
 /// A wheel that is ready to be unpacked.
@@ -45,16 +45,9 @@ pub(super) enum Event {
 ///
 /// # Errors
 /// The first thing that is wrong with a wheel, with two wheels together, or with the disk.
-pub(super) fn build(
-    job: Job,
-    store: &LayerStore,
-    about: About<'_>,
-    tell: impl Fn(Event),
-) -> Result<DepsLayer, InstallError> {
-    let building = store.begin()?;
-    let scratch = open(building.scratch())?;
-    let mut tree =
-        Tree { site: open(&building.site_packages())?, owners: BTreeMap::new(), directories: HashSet::new() };
+pub(super) fn build(job: Job, desk: &Desk, about: About<'_>, tell: impl Fn(Event)) -> Result<DepsLayer, InstallError> {
+    let scratch = open(desk.scratch())?;
+    let mut tree = Tree { site: open(&desk.site_packages())?, owners: BTreeMap::new(), directories: HashSet::new() };
     let mut left = job.layer_bytes;
 
     for ready in job.wheels {
@@ -82,7 +75,7 @@ pub(super) fn build(
             tell(Event::LeftOut { wheel: ready.wheel.clone(), path, because });
         }
     }
-    building.finish(about)
+    desk.finish(about)
 }
 
 fn open(path: &std::path::Path) -> Result<Dir, InstallError> {

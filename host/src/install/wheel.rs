@@ -87,6 +87,7 @@ pub(super) fn plan(subject: Subject<'_>, unpacked: &Dir, extracted: &Extracted) 
                     return Err(InstallError::NativeCode {
                         package: subject.package.to_owned(),
                         distribution: format!("{}=={}", subject.name, subject.version),
+                        needs: Vec::new(),
                         file: to.to_owned(),
                         native,
                     });

@@ -156,3 +156,26 @@ async fn parts_of_one_namespace_may_bring_the_same_file() {
 
     assert!(layer.site_packages().join("google/__init__.py").is_file());
 }
+
+#[tokio::test]
+async fn two_installations_at_once_end_with_one_layer() {
+    let bench = Bench::new().resolving_to(&[Wheel::pure("thing", "1.0")]);
+
+    let (one, two) = tokio::join!(bench.install(&["thing"]), bench.install(&["thing"]));
+
+    assert_eq!(one.unwrap().unwrap(), two.unwrap().unwrap());
+    assert!(bench.is_clean());
+}
+
+#[tokio::test]
+async fn a_wheelhouse_that_is_not_there_is_told_and_the_index_is_asked() {
+    let mut bench = Bench::new();
+    bench.settings.wheelhouse = Some(bench.path("nowhere"));
+    let seen = bench.path("seen");
+    bench.resolver(&format!("echo \"$*\" > {}; echo 'lock-version = \"1.0\"'", seen.display()));
+
+    bench.install(&["thing"]).await.unwrap();
+
+    assert!(bench.told("NoWheelhouse"));
+    assert!(!fs::read_to_string(seen).unwrap().contains("--find-links"));
+}
