@@ -1,9 +1,9 @@
 //! Requirements -> [`DepsLayer`]: resolved by `uv`, everything else by our own code.
 //!
 //! No code of a dependency runs here: wheels only, unpacked by the archive reader that also
-//! reads packages. Data moves one way: [`resolve`] -> [`Lock`] -> [`choose`](choose::choose) -> [`download`]
-//! -> [`unpack`] -> [`layer`]. A layer that exists is found by an index of requirements, so a
-//! package that was installed once starts without resolver and network.
+//! reads packages. Data moves one way: `resolve` -> [`Lock`] -> `choose` -> `download` -> `unpack` ->
+//! `layer`. A layer that exists is found by an index of requirements, so a package that was
+//! installed once starts without resolver and network.
 
 mod choose;
 pub mod classify;

@@ -23,7 +23,7 @@ pub struct Locked {
     pub name: ProjectName,
     /// The version exactly as the index spells it.
     pub version: String,
-    /// The candidates; one of them is chosen by [`super::choose`].
+    /// The candidates; one of them is installed.
     pub wheels: Vec<LockedWheel>,
 }
 
