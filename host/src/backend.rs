@@ -92,7 +92,6 @@ pub(crate) mod scripted {
             }
         }
 
-        #[expect(dead_code, reason = "the tests of the A2A surface are next")]
         pub(crate) fn act<F>(answer: impl Fn(ActionCall) -> F + Send + Sync + 'static) -> Self
         where
             F: Future<Output = Result<String, CallError>> + Send + 'static,

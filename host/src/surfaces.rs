@@ -4,6 +4,7 @@
 //! Surfaces know nothing of engines, packages or the environment: everything they need is in
 //! their constructors. Which path means what is decided in [`route`], on the decoded path.
 
+pub mod a2a;
 mod agent;
 mod builtin;
 mod cors;

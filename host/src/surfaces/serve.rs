@@ -88,6 +88,13 @@ pub struct Limits {
     pub streams: u32,
 }
 
+impl Limits {
+    /// How often a connection looks at its clock at least.
+    fn shortest(&self) -> Duration {
+        self.head_time.min(self.idle_time).min(self.write_stall)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -385,7 +392,7 @@ impl<S: Serve> Connection<S> {
             }
         });
         let mut connection = pin!(self.builder.serve_connection(transport, answers));
-        let mut alarm = pin!(sleep_until(Instant::now() + self.limits.head_time));
+        let mut alarm = pin!(sleep_until(Instant::now() + self.limits.shortest()));
         let mut closing = false;
         loop {
             tokio::select! {

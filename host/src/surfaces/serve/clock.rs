@@ -87,7 +87,7 @@ impl Clock {
         if blocked != 0 && since(blocked) >= limits.write_stall {
             return Verdict::Stuck;
         }
-        let soon = at(now, limits.head_time);
+        let soon = at(now, limits.shortest());
         if self.in_flight.load(ORDER) > 0 {
             return Verdict::LookAgain(soon);
         }
@@ -96,7 +96,7 @@ impl Clock {
             return if since(head) >= limits.head_time {
                 Verdict::Stuck
             } else {
-                Verdict::LookAgain(at(head, limits.head_time))
+                Verdict::LookAgain(at(head, limits.head_time).min(soon))
             };
         }
         let idle = self.idle_since.load(ORDER);
