@@ -234,12 +234,6 @@ impl Server {
         self.address
     }
 
-    /// Connections that are open now.
-    #[must_use]
-    pub fn open_connections(&self) -> usize {
-        (self.connections as usize).saturating_sub(self.slots.available_permits())
-    }
-
     /// Waits for the server to fail. Pending for as long as all is well; cancel-safe.
     pub async fn failed(&mut self) -> ServeError {
         match (&mut self.accept).await {
@@ -258,7 +252,7 @@ impl Server {
         let every = Arc::clone(&self.slots);
         let mut cut = 0;
         if timeout_at(deadline, every.acquire_many(self.connections)).await.is_err() {
-            cut = self.open_connections();
+            cut = (self.connections as usize).saturating_sub(self.slots.available_permits());
             tracing::warn!(surface = self.surface, cut, "Drain deadline passed, cutting connections");
             self.stage.send_replace(Stage::Cut);
             let _ = every.acquire_many(self.connections).await;
