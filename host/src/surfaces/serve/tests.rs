@@ -113,7 +113,7 @@ async fn a_client_that_stops_reading_is_cut_and_the_agent_feels_it() {
                 while chunks.send(Ok(Bytes::from(vec![b'x'; 1 << 20]))).await.is_ok() {}
                 feels.notify_one();
             });
-            Ok(http::Response::new(ReplyBody::Streamed(receiver)))
+            Ok(http::Response::new(ReplyBody::Streamed(receiver.into())))
         }
     });
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
