@@ -50,11 +50,7 @@ impl Payload {
     }
 
     /// A body the agent is producing; `declared` is its `content-length`, which is then held to.
-    pub(crate) fn agent(
-        chunks: ReplyChunks,
-        declared: Option<u64>,
-        request_id: RequestId,
-    ) -> Self {
+    pub(crate) fn agent(chunks: ReplyChunks, declared: Option<u64>, request_id: RequestId) -> Self {
         Self(Source::Agent(AgentStream { chunks, remaining: declared, request_id }))
     }
 
