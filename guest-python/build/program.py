@@ -1,5 +1,6 @@
 """The life of a build program: run, and say in one sentence why it could not."""
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ def main(build: Callable[[], None]) -> None:
     if sys.version_info < OLDEST_PYTHON:
         wanted = ".".join(map(str, OLDEST_PYTHON))
         sys.exit(f"error: the guest is built with Python {wanted} or newer")
+    # Ending like this, and not at once, lets the cache remove what is half built.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         build()
     except BuildError as error:
