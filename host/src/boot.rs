@@ -74,6 +74,12 @@ impl BootClock {
         result
     }
 
+    /// How long a phase took so far.
+    #[must_use]
+    pub const fn spent(&self, phase: BootPhase) -> Duration {
+        self.spent[phase as usize]
+    }
+
     /// The times so far.
     #[must_use]
     pub fn times(&self) -> BootTimes {
@@ -84,7 +90,13 @@ impl BootClock {
 impl BootTimes {
     /// The phases and their milliseconds, in order. A phase that was not needed took 0.
     pub fn phases_ms(&self) -> impl Iterator<Item = (&'static str, f64)> + use<> {
-        BootPhase::ALL.into_iter().map(BootPhase::as_str).zip(self.spent.map(milliseconds))
+        BootPhase::ALL.into_iter().map(BootPhase::as_str).zip(self.spent_ms())
+    }
+
+    /// The milliseconds of the phases, in order.
+    #[must_use]
+    pub fn spent_ms(&self) -> [f64; BootPhase::ALL.len()] {
+        self.spent.map(milliseconds)
     }
 
     /// From the start of the process, in milliseconds.
@@ -98,7 +110,7 @@ impl BootTimes {
         if self.total <= budget {
             return;
         }
-        let [download, extract, install, load, serve] = self.spent.map(milliseconds);
+        let [download, extract, install, load, serve] = self.spent_ms();
         tracing::warn!(
             boot_ms = self.total_ms(),
             budget_ms = milliseconds(budget),

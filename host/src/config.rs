@@ -20,9 +20,9 @@ use std::time::Duration;
 use par_policy::{InstanceCount, Limits, MemoryLimit, OutOfRange, RequestTimeout};
 
 pub use base_path::BasePath;
-pub use boot::Boot;
+pub use boot::{Boot, back_off_of};
 pub use mistake::{Mistake, Mistakes, Remark};
-pub use package::{Package, PackageDigest};
+pub use package::Package;
 pub use ports::{Port, Ports};
 pub use raw::{Environment, Places};
 

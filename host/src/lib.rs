@@ -1,13 +1,17 @@
 //! PAR, the Pixell Agent Runtime: fetch one agent package, check it, sandbox it, serve it.
 
+pub mod app;
 pub mod backend;
 pub mod boot;
+pub mod cache;
 pub mod cli;
 pub mod config;
 pub mod exit;
+pub mod fetch;
 pub mod health;
 pub mod install;
 pub mod lifecycle;
+pub mod progress;
 pub mod redact;
 pub mod signals;
 pub mod surfaces;

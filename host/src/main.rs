@@ -1,2 +1,23 @@
-//! placeholder
-fn main() {}
+//! The binary `par`: the life of the process.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use par_host::app;
+use par_host::cli::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let arguments = match Arguments::read(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit.into(),
+    };
+    let Arguments { command, log_format } = arguments;
+    let exit = match command {
+        None => app::run(app::Order { package: None, interactive: false, log_format, started }),
+        Some(Command::Run { package }) => app::run(app::Order { package, interactive: true, log_format, started }),
+        Some(Command::Check { package }) => app::check(&package),
+        Some(Command::Status) => app::status(),
+    };
+    exit.into()
+}

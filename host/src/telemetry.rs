@@ -33,6 +33,7 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
 pub use layer::AGENT_TARGET;
+pub use text::visible;
 
 use layer::LineLayer;
 use line::Origin;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::mistake::Expected;
+use super::raw::Environment;
 use super::reader::{Reader, duration, number, positive_duration, whole};
 use super::variables as v;
 
@@ -50,8 +51,16 @@ impl Boot {
     }
 }
 
+/// How many boots failed, and how long to wait before the exit, when the configuration as a
+/// whole was refused.
+#[must_use]
+pub fn back_off_of(environment: &Environment) -> Option<(u32, Duration)> {
+    let count = Reader::new(environment).value(&v::BOOT_FAILURE_COUNT, failures)?;
+    back_off(count).map(|wait| (count, wait))
+}
+
 /// 2 to the power of the count in seconds, at most a minute; nothing for the first failure.
-pub(super) fn back_off(failures: u32) -> Option<Duration> {
+fn back_off(failures: u32) -> Option<Duration> {
     let seconds = 1_u64.checked_shl(failures).unwrap_or(u64::MAX);
     (failures > 0).then(|| Duration::from_secs(seconds).min(LONGEST_BACK_OFF))
 }
@@ -62,7 +71,7 @@ fn factor(text: &str) -> Result<f64, Expected> {
         .ok_or_else(|| Expected::new("a number from 0 to 1000000"))
 }
 
-pub(super) fn failures(text: &str) -> Result<u32, Expected> {
+fn failures(text: &str) -> Result<u32, Expected> {
     let count = whole(text, 0, u64::from(u32::MAX))?;
     u32::try_from(count).map_err(|_| Expected::new("a whole number"))
 }

@@ -1,7 +1,8 @@
 //! Where the agent package comes from.
 
-use std::fmt;
 use std::path::PathBuf;
+
+use par_apkg::digest::Sha256;
 
 use super::mistake::Expected;
 use super::places;
@@ -20,31 +21,13 @@ pub struct Package {
     /// `PACKAGE_URL`: `https` or `s3`.
     pub url: Option<RedactedUrl>,
     /// The digest it must have.
-    pub digest: Option<PackageDigest>,
+    pub digest: Option<Sha256>,
     /// Largest package that is accepted, in bytes.
     pub max_bytes: u64,
     /// Region of the bucket.
     pub region: String,
     /// Bucket packages are expected in.
     pub bucket: String,
-}
-
-/// A SHA-256 digest: 64 lower-case hex digits.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PackageDigest(String);
-
-impl PackageDigest {
-    /// The digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for PackageDigest {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "sha256:{}", self.0)
-    }
 }
 
 impl Package {
@@ -81,12 +64,8 @@ fn package_url(text: &str) -> Result<RedactedUrl, Expected> {
         .ok_or_else(|| Expected::new("a URL that begins with `https://` or `s3://`"))
 }
 
-fn digest(text: &str) -> Result<PackageDigest, Expected> {
-    let text = text.trim().to_ascii_lowercase();
-    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(PackageDigest(text));
-    }
-    Err(Expected::new("64 hex digits"))
+fn digest(text: &str) -> Result<Sha256, Expected> {
+    text.trim().parse().map_err(|_| Expected::new("64 hex digits"))
 }
 
 /// `us-east-2`: two letters, a word, a number.

@@ -5,9 +5,10 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use super::variables::VARIABLES;
+use super::variables::{AGENT_APP_ID, DEPLOYMENT_ID, LOG_LEVEL, VARIABLES};
 use crate::install::PASSED_TO_RESOLVER;
 use crate::redact::Secret;
+use crate::telemetry::Level;
 
 /// What the process was started with: the variables PAR knows, and where it runs.
 #[derive(Clone)]
@@ -75,6 +76,20 @@ impl Environment {
     pub fn with_places(mut self, places: Places) -> Self {
         self.places = places;
         self
+    }
+
+    /// Who logs, as far as it is known before the configuration was checked: identity and
+    /// deployment.
+    #[must_use]
+    pub fn identity(&self) -> (Option<String>, Option<String>) {
+        let given = |name| Some(self.get(name)?.to_str()?.to_owned()).filter(|text| !text.trim().is_empty());
+        (given(AGENT_APP_ID.name), given(DEPLOYMENT_ID.name))
+    }
+
+    /// The level to log with, before it is known whether the configuration is valid.
+    #[must_use]
+    pub fn log_level(&self) -> Level {
+        self.get(LOG_LEVEL.name).and_then(OsStr::to_str).and_then(Level::parse).unwrap_or(Level::Info)
     }
 
     #[cfg(test)]

@@ -220,7 +220,7 @@ fn digests_are_64_hex_digits_in_any_case() {
         assert_eq!(mistaken([("PACKAGE_SHA256", value)]), ["PACKAGE_SHA256"], "{value}");
     }
     let upper = config([("PACKAGE_SHA256", &*"AB".repeat(32))]).package.digest.unwrap();
-    assert_eq!(upper.as_str(), "ab".repeat(32));
+    assert_eq!(upper.to_hex(), "ab".repeat(32));
 }
 
 #[test]
@@ -325,6 +325,26 @@ fn log_levels_are_words() {
         assert_eq!(config([("LOG_LEVEL", value)]).log_level, expected, "{value}");
     }
     assert_eq!(mistaken([("LOG_LEVEL", "loud")]), ["LOG_LEVEL"]);
+}
+
+#[test]
+fn the_log_knows_identity_and_level_before_the_configuration_is_checked() {
+    let environment =
+        Environment::of_pairs([("AGENT_APP_ID", "app-1"), ("DEPLOYMENT_ID", " "), ("LOG_LEVEL", "debug")]);
+    assert_eq!(environment.identity(), (Some("app-1".to_owned()), None));
+    assert_eq!(environment.log_level(), Level::Debug);
+
+    let wrong = Environment::of_pairs([("LOG_LEVEL", "loud")]);
+    assert_eq!((wrong.identity(), wrong.log_level()), ((None, None), Level::Info));
+}
+
+#[test]
+fn a_refused_configuration_still_says_how_long_to_wait() {
+    let wait = |count| back_off_of(&Environment::of_pairs([("BOOT_FAILURE_COUNT", count)]));
+
+    assert_eq!(wait("2"), Some((2, Duration::from_secs(4))));
+    assert_eq!(wait("0"), None);
+    assert_eq!(wait("x"), None);
 }
 
 #[test]

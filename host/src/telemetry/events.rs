@@ -48,6 +48,8 @@ pub const NOT_READY: &str = "Marked runtime as not ready, health check will retu
 pub const DRAINING: &str = "Waiting for in-flight requests to complete";
 /// Requests in flight were cut off.
 pub const DRAIN_TIMED_OUT: &str = "In-flight requests did not complete in time";
+/// The unpacked package goes.
+pub const PACKAGE_REMOVED: &str = "Cleaning up downloaded package";
 /// The process is about to exit.
 pub const SHUTDOWN_COMPLETE: &str = "Runtime shutdown complete";
 /// Something the agent printed or logged; the text is in `details`.

@@ -34,7 +34,8 @@ fn write_fields<'a>(line: &mut String, blocks: &mut Vec<&'a str>, prefix: &str, 
 }
 
 /// `text` with everything escaped that would steer the terminal.
-fn visible(text: &str) -> String {
+#[must_use]
+pub fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for character in text.chars() {
         if steers(character) {

@@ -1,1 +1,0 @@
-"""Python that runs inside the guest while it is built, by the guest's own CPython."""

@@ -1,0 +1,294 @@
+//! Wiring: which part gets what from which. Decisions are in the parts.
+
+mod agent;
+mod check;
+mod console;
+mod error;
+mod serve;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
+
+use crate::boot::{BootClock, BootPhase, BootTimes};
+use crate::cli::LogFormat;
+use crate::config::{self, Config, Environment};
+use crate::exit::Exit;
+use crate::health::Health;
+use crate::lifecycle::Phase;
+use crate::signals::{Signal, Signals};
+use crate::telemetry::{Settings, Telemetry, events};
+use agent::Agent;
+use console::Console;
+use error::{BootError, Broken};
+use serve::Ports;
+
+/// Least time the agent's shutdown hooks get after a drain that took all of its time.
+const HOOKS_TIME: Duration = Duration::from_secs(2);
+
+/// What was ordered on the command line.
+#[derive(Debug)]
+pub struct Order {
+    /// The package that was typed.
+    pub package: Option<PathBuf>,
+    /// Whether `par run` was typed, possibly by a person.
+    pub interactive: bool,
+    /// What the log looks like.
+    pub log_format: LogFormat,
+    /// When the process started.
+    pub started: Instant,
+}
+
+/// Runs an agent until a signal comes or something breaks.
+#[must_use]
+pub fn run(order: Order) -> Exit {
+    let environment = Environment::of_process();
+    let console = Console::new(order.interactive, order.log_format);
+    let (app_id, deployment_id) = environment.identity();
+    let settings = Settings { app_id, deployment_id, level: environment.log_level(), format: console.format() };
+    let log = match Telemetry::start(settings, console.output()) {
+        Ok(log) => log,
+        Err(error) => return report(&BootError::System(error)),
+    };
+    // Fails when a test has a log already; that one is then used.
+    let _ = log.install();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(&BootError::System(error)),
+    };
+    let exit = runtime.block_on(life(order, &environment, &console, &log));
+    // Blocking work that was given up, such as a resolver's, must not hold the exit.
+    runtime.shutdown_background();
+    log.flush();
+    exit
+}
+
+/// Checks a package and prints what it has and needs.
+#[must_use]
+pub fn check(package: &Path) -> Exit {
+    match check::describe(package) {
+        Ok(text) => match io::stdout().write_all(text.as_bytes()) {
+            Ok(()) => Exit::Done,
+            Err(error) => report(&BootError::System(error)),
+        },
+        Err(error) => report(&error),
+    }
+}
+
+/// Explains why there is nothing to ask.
+#[must_use]
+pub fn status() -> Exit {
+    let text = "error: `par status` does not exist: PAR has no control plane\nhint: ask the process itself: `GET /health` on its REST port\n";
+    let _ = io::stderr().write_all(text.as_bytes());
+    Exit::Failed
+}
+
+/// Tells a person, before there is a log or where none is wanted.
+fn report(error: &BootError) -> Exit {
+    let mut lines = error::lines(error);
+    lines.extend(error.hint().map(|hint| format!("hint: {hint}")));
+    let _ = io::stderr().write_all((lines.join("\n") + "\n").as_bytes());
+    Exit::Failed
+}
+
+/// From the configuration to the exit.
+async fn life(order: Order, environment: &Environment, console: &Console, log: &Telemetry) -> Exit {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return report(&BootError::System(error)),
+    };
+    let config = match Config::parse(environment) {
+        Ok(config) => config,
+        Err(mistakes) => {
+            console.end();
+            mistakes.log();
+            return back_off(config::back_off_of(environment), &mut signals).await;
+        }
+    };
+    log.set_quiet(console.shows_progress());
+    log_configuration(&config);
+
+    let health = Health::default();
+    let mut ports = match Ports::open(&config, &health) {
+        Ok(ports) => ports,
+        Err(error) => return boot_failed(&error, &config, &health, console, &mut signals).await,
+    };
+    let mut clock = BootClock::new(order.started);
+    let deadline = tokio::time::Instant::from_std(order.started) + config.boot.startup_timeout;
+    let booted = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            log_signal(signal, &health);
+            tracing::info!("{}", events::SHUTDOWN_COMPLETE);
+            return Exit::Done;
+        }
+        booted = timeout_at(deadline, boot(order.package, &config, &mut ports, &mut clock, console)) => {
+            booted.unwrap_or(Err(BootError::StartupTimeout(config.boot.startup_timeout)))
+        }
+    };
+    // The ports stay open during the wait of a failed boot: health answers 503 until the exit.
+    let agent = match booted {
+        Ok(agent) => agent,
+        Err(error) => return boot_failed(&error, &config, &health, console, &mut signals).await,
+    };
+
+    health.lifecycle().advance(Phase::Ready);
+    log_ready(&config, &clock.times());
+    console.ready(&config, &agent.package.manifest);
+    log.set_quiet(false);
+
+    let broken = tokio::select! {
+        biased;
+        signal = signals.next() => {
+            log_signal(signal, &health);
+            return shut_down(&config, ports, agent, &health, &mut signals).await;
+        }
+        error = ports.failed() => Broken::Surface(error),
+        reason = agent.backend.failed() => Broken::Sandbox(reason),
+    };
+    health.lifecycle().advance(Phase::Failed);
+    tracing::error!(error = &broken as &dyn Error, exit_code = Exit::Failed.code(), "{}", events::SURFACE_FAILED);
+    Exit::Failed
+}
+
+/// Loads the agent while the REST port already answers, then opens what it needs.
+async fn boot(
+    typed: Option<PathBuf>,
+    config: &Config,
+    ports: &mut Ports,
+    clock: &mut BootClock,
+    console: &Console,
+) -> Result<Agent, BootError> {
+    let source = agent::source(typed, config)?;
+    let agent = tokio::select! {
+        loaded = agent::load(config, source, clock, console) => loaded?,
+        error = ports.failed() => return Err(error.into()),
+    };
+    console.phase(BootPhase::Serve, "opening the surfaces");
+    clock.time(BootPhase::Serve, ports.mount(config, &agent)).await?;
+    tokio::time::sleep(config.boot.test_delay).await;
+
+    let times = clock.times();
+    times.warn_over(config.boot.budget);
+    if let Some(limit) = config.boot.hard_limit.filter(|limit| times.total > *limit) {
+        return Err(BootError::HardLimit { took: times.total, limit });
+    }
+    ports.describe(&agent, &times);
+    Ok(agent)
+}
+
+/// Lets requests in flight finish, then the agent, and removes what was unpacked.
+async fn shut_down(config: &Config, ports: Ports, agent: Agent, health: &Health, signals: &mut Signals) -> Exit {
+    tracing::info!(timeout_seconds = config.drain_timeout.as_secs_f64(), "{}", events::DRAINING);
+    let drain = async {
+        let deadline = Instant::now() + config.drain_timeout;
+        let cut = ports.drain(deadline).await;
+        if cut > 0 {
+            tracing::warn!(connections = cut, "{}", events::DRAIN_TIMED_OUT);
+        }
+        agent.backend.stop(deadline.max(Instant::now() + HOOKS_TIME)).await;
+    };
+    tokio::select! {
+        biased;
+        () = drain => {}
+        again = signals.next() => {
+            tracing::warn!(signal = again.as_str(), "Second signal, ending at once");
+            return Exit::Interrupted(again);
+        }
+    }
+    agent.remove();
+    health.lifecycle().advance(Phase::Stopped);
+    tracing::info!("{}", events::SHUTDOWN_COMPLETE);
+    Exit::Done
+}
+
+/// Tells why there is no agent, and waits before the exit when this is not the first time.
+async fn boot_failed(
+    error: &BootError,
+    config: &Config,
+    health: &Health,
+    console: &Console,
+    signals: &mut Signals,
+) -> Exit {
+    health.lifecycle().advance(Phase::Failed);
+    console.end();
+    let (hint, traceback) = (error.hint(), error.traceback());
+    let cause = error as &dyn Error;
+    if let Some(event) = error.event() {
+        tracing::error!(error = cause, hint, traceback, "{event}");
+    }
+    let phase = error.phase().map(BootPhase::as_str);
+    tracing::error!(phase, error = cause, hint, exit_code = Exit::Failed.code(), "{}", events::BOOT_FAILED);
+    back_off(config.boot.back_off().map(|wait| (config.boot.failures, wait)), signals).await
+}
+
+/// Waits before a failed exit, so that a container that is started again and again does not
+/// spin. A signal ends the wait.
+async fn back_off(wait: Option<(u32, Duration)>, signals: &mut Signals) -> Exit {
+    if let Some((failure_count, wait)) = wait {
+        tracing::error!(
+            failure_count,
+            backoff_seconds = wait.as_secs(),
+            exit_code = Exit::Failed.code(),
+            "{}",
+            events::BOOT_BACK_OFF
+        );
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            signal = signals.next() => tracing::info!(signal = signal.as_str(), "{}", events::SIGNAL_RECEIVED),
+        }
+    }
+    Exit::Failed
+}
+
+fn log_configuration(config: &Config) {
+    for remark in &config.remarks {
+        remark.log();
+    }
+    tracing::info!(
+        base_path = %config.base_path,
+        serve_at_root = config.serve_at_root,
+        instances = config.limits.instances.get(),
+        memory_bytes = config.limits.memory.bytes(),
+        request_timeout_seconds = config.limits.request_timeout.duration().as_secs_f64(),
+        log_level = config.log_level.as_str(),
+        "{}",
+        events::CONFIGURATION_READ
+    );
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        multiplexed = config.ports.multiplexed,
+        ports.rest = config.ports.rest.get(),
+        ports.a2a = config.ports.a2a.get(),
+        ports.ui = config.ports.ui.get(),
+        "{}",
+        events::RUNTIME_STARTING
+    );
+}
+
+fn log_ready(config: &Config, times: &BootTimes) {
+    let [download, extract, install, load, serve] = times.spent_ms();
+    tracing::info!(
+        rest_port = config.ports.rest.get(),
+        a2a_port = config.ports.a2a.get(),
+        boot_ms = times.total_ms(),
+        phases_ms.download = download,
+        phases_ms.extract = extract,
+        phases_ms.install = install,
+        phases_ms.load = load,
+        phases_ms.serve = serve,
+        "{}",
+        events::RUNTIME_READY
+    );
+}
+
+/// From here on health answers 503.
+fn log_signal(signal: Signal, health: &Health) {
+    health.lifecycle().advance(Phase::Draining);
+    tracing::info!(signal = signal.as_str(), "{}", events::SIGNAL_RECEIVED);
+    tracing::info!("{}", events::SHUTTING_DOWN);
+    tracing::info!("{}", events::NOT_READY);
+}

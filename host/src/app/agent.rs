@@ -1,0 +1,176 @@
+//! From a package to a running agent.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use par_apkg::Package;
+use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
+use par_policy::Grants;
+use par_sandbox::{AgentDescription, AgentSpec, Engine, Guest, Sandbox, SandboxSpec};
+use tempfile::TempDir;
+
+use super::console::Console;
+use super::error::BootError;
+use crate::backend::Backend;
+use crate::boot::{BootClock, BootPhase};
+use crate::cache;
+use crate::config::Config;
+use crate::fetch::{self, Demands, PackageSource, VerifiedPackage};
+use crate::install::{self, DepsLayer, GuestFiles};
+use crate::telemetry::events;
+
+/// Where unpacked packages go; the name operators know from earlier runtimes.
+const SCRATCH_PREFIX: &str = "pixell_apkg_";
+
+/// An agent that was loaded. Dropping it removes what was unpacked.
+pub(super) struct Agent {
+    pub(super) package: Package,
+    pub(super) description: AgentDescription,
+    pub(super) backend: Arc<Backend>,
+    _scratch: TempDir,
+}
+
+impl Agent {
+    /// Removes what was unpacked.
+    pub(super) fn remove(self) {
+        if self.package.extracted.is_some() {
+            tracing::info!("{}", events::PACKAGE_REMOVED);
+        }
+        drop(self);
+    }
+}
+
+/// Reads, installs and loads an agent.
+pub(super) async fn load(
+    config: &Config,
+    source: PackageSource,
+    clock: &mut BootClock,
+    console: &Console,
+) -> Result<Agent, BootError> {
+    tracing::info!("{}", events::PACKAGE_LOADING);
+    let demands = Demands { digest: config.package.digest, max_bytes: config.package.max_bytes };
+    console.phase(BootPhase::Download, "looking for the package");
+    let verified = clock.time(BootPhase::Download, blocking(move || Ok(fetch::fetch(&source, demands)?))).await?;
+
+    console.phase(BootPhase::Extract, "reading the package");
+    let (package, scratch) = clock.time(BootPhase::Extract, blocking(move || open(verified))).await?;
+    let manifest = &package.manifest;
+    let package_id = format!("{}@{}", manifest.name, manifest.version);
+    console.done(BootPhase::Extract, &package_id, clock);
+    for notice in package.notices() {
+        tracing::warn!(remark = %notice, "Package remark");
+    }
+
+    console.phase(BootPhase::Install, "preparing dependencies");
+    let layer = clock.time(BootPhase::Install, dependencies(config, &package, console)).await?;
+    let distributions = layer.as_ref().map_or(0, |layer| layer.distributions().len());
+    console.done(BootPhase::Install, &format!("{distributions} distributions"), clock);
+
+    console.phase(BootPhase::Load, "loading the agent");
+    let spec = sandbox_spec(config, &package, layer);
+    let (sandbox, description) = clock.time(BootPhase::Load, start(spec)).await?;
+    for warning in &description.warnings {
+        tracing::warn!(remark = warning.as_str(), "Agent remark");
+    }
+    console.done(BootPhase::Load, &format!("{} modules", description.modules), clock);
+    tracing::info!(
+        package_id,
+        surfaces.rest = manifest.rest.is_some(),
+        surfaces.a2a = manifest.a2a.is_some(),
+        surfaces.ui = manifest.ui.is_some(),
+        actions = description.actions.len(),
+        distributions,
+        modules = description.modules,
+        instances = config.limits.instances.get(),
+        "{}",
+        events::PACKAGE_LOADED
+    );
+    let backend = Arc::new(Backend::Sandbox(sandbox));
+    Ok(Agent { package, description, backend, _scratch: scratch })
+}
+
+fn open(verified: VerifiedPackage) -> Result<(Package, TempDir), BootError> {
+    let scratch = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir().map_err(BootError::System)?;
+    let package = match verified {
+        VerifiedPackage::Archive { file, name } => Package::open_archive(file, &name, scratch.path())?,
+        VerifiedPackage::Directory(path) => Package::open(&path, scratch.path())?,
+    };
+    Ok((package, scratch))
+}
+
+async fn dependencies(config: &Config, package: &Package, console: &Console) -> Result<Option<DepsLayer>, BootError> {
+    let (guest_dir, cache_dir) = (config.guest_dir.clone(), config.cache_dir.clone());
+    let guest = blocking(move || {
+        cache::prepare(&cache_dir).map_err(|source| BootError::Cache { path: cache_dir, source })?;
+        Ok(GuestFiles::read(&guest_dir)?)
+    })
+    .await?;
+    let name = package.manifest.name.as_str();
+    let progress = |step: install::Progress<'_>| console.install(&step);
+    Ok(install::deps_layer(name, &package.requirements, &guest, &config.install, &progress).await?)
+}
+
+async fn start(spec: SandboxSpec) -> Result<(Sandbox, AgentDescription), BootError> {
+    let engine = Engine::new()?;
+    Ok(Sandbox::start(&engine, spec).await?)
+}
+
+fn sandbox_spec(config: &Config, package: &Package, layer: Option<DepsLayer>) -> SandboxSpec {
+    SandboxSpec {
+        guest: Guest::at(&config.guest_dir),
+        package: package.path().to_owned(),
+        dependencies: layer.map(|layer| layer.site_packages()),
+        grants: Grants::baseline(environment(config, package), config.limits),
+        agent: agent_spec(config, &package.manifest),
+    }
+}
+
+/// What the package sets, and above it who the agent is.
+fn environment(config: &Config, package: &Package) -> BTreeMap<String, String> {
+    let mut environment = package.environment.variables.clone();
+    environment.insert("AGENT_APP_ID".to_owned(), config.identity.app_id.clone());
+    environment.insert("BASE_PATH".to_owned(), config.base_path.to_string());
+    if let Some(deployment_id) = &config.identity.deployment_id {
+        environment.insert("DEPLOYMENT_ID".to_owned(), deployment_id.clone());
+    }
+    environment
+}
+
+fn agent_spec(config: &Config, manifest: &Manifest) -> AgentSpec {
+    let rest = manifest.rest.as_ref().map(|rest| match rest {
+        RestEntry::Application(entry) => par_sandbox::RestEntry::Application(entry.to_string()),
+        RestEntry::Mount(entry) => par_sandbox::RestEntry::Mount(entry.to_string()),
+    });
+    let actions = match &manifest.a2a {
+        Some(A2aEntry::Service(entry)) => Some(entry.to_string()),
+        Some(A2aEntry::HttpServer(_) | A2aEntry::WithoutActions) | None => None,
+    };
+    let ui = match manifest.ui.as_ref().map(|ui| &ui.source) {
+        Some(UiSource::Application(entry)) => Some(entry.to_string()),
+        Some(UiSource::Files(_)) | None => None,
+    };
+    AgentSpec {
+        name: manifest.name.to_string(),
+        version: manifest.version.to_string(),
+        description: manifest.description.clone(),
+        python_path: manifest.python_path.iter().map(|path| (*path).to_owned()).collect(),
+        rest,
+        actions,
+        ui,
+        base_path: config.base_path.prefix().to_string(),
+    }
+}
+
+/// Work that blocks, off the async threads.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BootError> + Send + 'static,
+) -> Result<T, BootError> {
+    tokio::task::spawn_blocking(work).await.map_err(BootError::Broke)?
+}
+
+/// Where the package comes from: what was typed, then `AGENT_PACKAGE_PATH`, then `PACKAGE_URL`.
+pub(super) fn source(typed: Option<PathBuf>, config: &Config) -> Result<PackageSource, BootError> {
+    let path = typed.or_else(|| config.package.path.clone()).map(PackageSource::Path);
+    path.or_else(|| config.package.url.clone().map(PackageSource::Url)).ok_or(BootError::NoPackage)
+}

@@ -1,0 +1,98 @@
+//! What a person sees: the progress of a boot, and the addresses at its end.
+
+use std::io::{self, IsTerminal, Write};
+
+use par_apkg::manifest::{Manifest, Ui};
+
+use crate::boot::{BootClock, BootPhase};
+use crate::cli::LogFormat;
+use crate::config::Config;
+use crate::install;
+use crate::progress::Progress;
+use crate::telemetry::Format;
+
+/// Standard output and standard error, as far as people look at them.
+pub(super) struct Console {
+    progress: Progress,
+    format: Format,
+}
+
+impl Console {
+    /// `interactive` when the package was asked for by `par run`.
+    pub(super) fn new(interactive: bool, log_format: LogFormat) -> Self {
+        let format = match log_format {
+            LogFormat::Json => Format::Json,
+            LogFormat::Text => Format::Text,
+            LogFormat::Auto if interactive && io::stdout().is_terminal() => Format::Text,
+            LogFormat::Auto => Format::Json,
+        };
+        let progress =
+            if interactive && io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::hidden() };
+        Self { progress, format }
+    }
+
+    /// What the log looks like.
+    pub(super) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Where the log goes: standard output, without tearing the progress display.
+    pub(super) fn output(&self) -> impl Write + Send + 'static + use<> {
+        self.progress.beside(io::stdout())
+    }
+
+    /// Whether a person sees the progress, and need not read it in the log as well.
+    pub(super) fn shows_progress(&self) -> bool {
+        self.format == Format::Text && !self.progress.is_hidden()
+    }
+
+    /// A phase begins.
+    pub(super) fn phase(&self, phase: BootPhase, text: &str) {
+        self.progress.now(format!("{:<8} {text}", phase.as_str()));
+    }
+
+    /// A phase is over.
+    pub(super) fn done(&self, phase: BootPhase, detail: &str, clock: &BootClock) {
+        self.progress.done(phase, detail, clock.spent(phase));
+    }
+
+    /// A step of installing.
+    pub(super) fn install(&self, step: &install::Progress<'_>) {
+        use install::Progress as Step;
+        let text = match step {
+            Step::Resolving { requirements } => format!("resolving {requirements} requirements"),
+            Step::Resolved { distributions, .. } => format!("{distributions} distributions to install"),
+            Step::Downloading { wheel, bytes, total } => downloading(wheel, *bytes, *total),
+            Step::Unpacking { wheel } => format!("unpacking {wheel}"),
+            _ => return,
+        };
+        self.phase(BootPhase::Install, &text);
+    }
+
+    /// The agent is ready: where to find it.
+    pub(super) fn ready(&self, config: &Config, manifest: &Manifest) {
+        let rest = format!("http://localhost:{}", config.ports.rest);
+        let ui = if config.ports.multiplexed { rest.clone() } else { format!("http://localhost:{}", config.ports.ui) };
+        let below = |ui: &Ui| config.base_path.join(&format!("{}/ui/", ui.base_path.as_str().trim_end_matches('/')));
+        let mut lines = vec![String::new()];
+        lines.push(format!("  REST  {rest}{}", config.base_path.join("/")));
+        lines.extend(manifest.a2a.as_ref().map(|_| format!("  A2A   localhost:{} (gRPC)", config.ports.a2a)));
+        lines.extend(manifest.ui.as_ref().map(|manifest| format!("  UI    {ui}{}", below(manifest))));
+        lines.push(String::new());
+        lines.push("  Ctrl-C ends it.".to_owned());
+        self.progress.end(&lines);
+    }
+
+    /// There will be no more progress.
+    pub(super) fn end(&self) {
+        self.progress.end(&[]);
+    }
+}
+
+fn downloading(wheel: &str, bytes: u64, total: Option<u64>) -> String {
+    let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20);
+    match total {
+        Some(total) => format!("downloading {wheel}: {} of {}", mib(bytes), mib(total)),
+        None => format!("downloading {wheel}: {}", mib(bytes)),
+    }
+}

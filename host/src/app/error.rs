@@ -1,0 +1,123 @@
+//! Why an agent was not brought up, or went down.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use par_apkg::PackageError;
+use par_sandbox::StartError;
+
+use crate::boot::BootPhase;
+use crate::fetch::FetchError;
+use crate::install::InstallError;
+use crate::surfaces::serve::{BindError, ServeError};
+use crate::surfaces::ui::SiteError;
+use crate::telemetry::events;
+
+/// Why an agent was not brought up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BootError {
+    #[error("no package: neither an argument nor `AGENT_PACKAGE_PATH` says where it is")]
+    NoPackage,
+    #[error("cannot use `{path}` as the cache directory")]
+    Cache {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    #[error(transparent)]
+    Package(#[from] PackageError),
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    #[error(transparent)]
+    Sandbox(#[from] StartError),
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    #[error("not ready after {} s (`STARTUP_TIMEOUT_SEC`)", .0.as_secs_f64())]
+    StartupTimeout(Duration),
+    #[error("the boot took {} ms, more than the hard limit of {} ms", .took.as_millis(), .limit.as_millis())]
+    HardLimit { took: Duration, limit: Duration },
+    #[error("a task of the boot broke off")]
+    Broke(#[source] tokio::task::JoinError),
+    #[error("the system refuses what PAR needs to start")]
+    System(#[source] io::Error),
+}
+
+impl BootError {
+    /// A way out, where there is one.
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoPackage => Some("`par run PATH`, or set `AGENT_PACKAGE_PATH`".to_owned()),
+            Self::Cache { .. } => Some("set `PAR_CACHE_DIR` to a directory only PAR may write to".to_owned()),
+            Self::Fetch(error) => error.hint().map(str::to_owned),
+            Self::Package(error) => error.hint(),
+            Self::Install(error) => error.hint(),
+            Self::Sandbox(StartError::ReadGuest { .. }) => {
+                Some("build it with `just guest`, or set `PAR_GUEST_DIR`".to_owned())
+            }
+            Self::Bind(_) => {
+                Some("free the port, or choose another with `REST_PORT`, `A2A_PORT` or `UI_PORT`".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// What the agent's own code said on its way down; for the log only.
+    pub(super) fn traceback(&self) -> Option<&str> {
+        match self {
+            Self::Sandbox(StartError::Agent { traceback, .. }) => Some(traceback),
+            _ => None,
+        }
+    }
+
+    /// The phase it happened in.
+    pub(super) const fn phase(&self) -> Option<BootPhase> {
+        match self {
+            Self::Fetch(_) => Some(BootPhase::Download),
+            Self::Package(_) => Some(BootPhase::Extract),
+            Self::Install(_) => Some(BootPhase::Install),
+            Self::Sandbox(_) => Some(BootPhase::Load),
+            Self::Site(_) | Self::Bind(_) | Self::Serve(_) => Some(BootPhase::Serve),
+            _ => None,
+        }
+    }
+
+    /// The event operators look for, besides the failed boot.
+    pub(super) const fn event(&self) -> Option<&'static str> {
+        match self {
+            Self::NoPackage => Some(events::NO_PACKAGE),
+            Self::HardLimit { .. } => Some(events::BOOT_OVER_LIMIT),
+            Self::Fetch(_) | Self::Package(_) | Self::Install(_) | Self::Sandbox(_) | Self::Site(_) => {
+                Some(events::PACKAGE_FAILED)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Why a running agent went down.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error(transparent)]
+    Surface(#[from] ServeError),
+    #[error("the sandbox cannot run the agent any more: {0}")]
+    Sandbox(std::sync::Arc<str>),
+}
+
+/// An error and its sources, one a line, for people.
+pub(super) fn lines(error: &(dyn Error + 'static)) -> Vec<String> {
+    let mut lines = vec![format!("error: {error}")];
+    let mut source = error.source();
+    while let Some(cause) = source {
+        lines.push(format!("  caused by: {cause}"));
+        source = cause.source();
+    }
+    lines
+}
