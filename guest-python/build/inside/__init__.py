@@ -1,0 +1,1 @@
+"""Python that runs inside the guest while it is built, by the guest's own CPython."""

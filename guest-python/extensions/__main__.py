@@ -1,0 +1,19 @@
+"""`python3 guest-python/extensions`: builds the wheels and prints their paths."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from build.program import main  # noqa: E402  (the module path is only complete now)
+
+
+def build() -> None:
+    """Builds every extension of `extensions.toml`."""
+    from extensions.wheels import wheels
+
+    for wheel in wheels():
+        print(wheel)
+
+
+main(build)

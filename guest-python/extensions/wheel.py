@@ -1,0 +1,71 @@
+"""Writes a wheel: Python files, the extension, and correct metadata. Byte-reproducible."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+
+from extensions.table import Extension
+
+TAG = "cp314-cp314-wasi_wasm32"
+"""For the CPython of the guest alone. No tag for WASI is agreed on yet; a published wheel
+will not carry this one by accident."""
+
+WHEEL = f"""\
+Wheel-Version: 1.0
+Generator: par-extensions
+Root-Is-Purelib: false
+Tag: {TAG}
+"""
+
+SUFFIX = ".cpython-314-wasm32-wasi.so"
+"""How the guest's CPython names extension modules."""
+
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def wheel_name(extension: Extension) -> str:
+    """The file name of the wheel."""
+    return f"{extension.distribution}-{extension.version}-{TAG}.whl"
+
+
+def write_wheel(
+    extension: Extension, source: Path, library: bytes, made_with: dict[str, object], output: Path
+) -> Path:
+    """Writes the wheel of `extension` into the directory `output`."""
+    information = f"{extension.distribution}-{extension.version}.dist-info"
+    files: dict[str, bytes] = {}
+    if extension.package:
+        package = source / extension.package
+        for file in sorted(package.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                files[str(file.relative_to(package.parent))] = file.read_bytes()
+    files[extension.module.replace(".", "/") + SUFFIX] = library
+    files[f"{information}/METADATA"] = (source / "PKG-INFO").read_bytes()
+    files[f"{information}/WHEEL"] = WHEEL.encode()
+    for licence in sorted(source.glob("LICEN[CS]E*")):
+        files[f"{information}/licenses/{licence.name}"] = licence.read_bytes()
+    files[f"{information}/par-build.json"] = json.dumps(made_with, indent=2).encode() + b"\n"
+    files[f"{information}/RECORD"] = _record(files, f"{information}/RECORD")
+
+    path = output / wheel_name(extension)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            member = zipfile.ZipInfo(name, EPOCH)
+            member.compress_type = zipfile.ZIP_DEFLATED
+            member.external_attr = 0o100644 << 16
+            archive.writestr(member, content)
+    return path
+
+
+def _record(files: dict[str, bytes], own_name: str) -> bytes:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    for name, content in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+        rows.writerow([name, f"sha256={digest}", len(content)])
+    rows.writerow([own_name, "", ""])
+    return text.getvalue().encode()
