@@ -137,7 +137,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
 
     health.lifecycle().advance(Phase::Ready);
     log_ready(&config, &clock.times());
-    console.ready(&config, &agent.package.manifest);
+    console.ready(&config, &agent.package.manifest, agent.served);
     log.set_quiet(false);
 
     let broken = tokio::select! {

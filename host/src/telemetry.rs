@@ -152,7 +152,7 @@ impl Telemetry {
         tracing::subscriber::with_default(self.subscriber(), body)
     }
 
-    /// While quiet, lines below `warning` are left out: a progress display tells the rest.
+    /// While quiet, PAR's own lines below `warning` are left out: a progress display tells the rest.
     pub fn set_quiet(&self, quiet: bool) {
         self.quiet.store(quiet, Ordering::Relaxed);
     }

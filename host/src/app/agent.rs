@@ -18,6 +18,7 @@ use crate::cache;
 use crate::config::Config;
 use crate::fetch::{self, Demands, PackageSource, VerifiedPackage};
 use crate::install::{self, DepsLayer, GuestFiles};
+use crate::surfaces::rest::Surfaces;
 use crate::telemetry::events;
 
 /// Where unpacked packages go; the name operators know from earlier runtimes.
@@ -27,6 +28,7 @@ const SCRATCH_PREFIX: &str = "pixell_apkg_";
 pub(super) struct Agent {
     pub(super) package: Package,
     pub(super) description: AgentDescription,
+    pub(super) served: Surfaces,
     pub(super) backend: Arc<Backend>,
     _scratch: TempDir,
 }
@@ -61,11 +63,17 @@ pub(super) async fn load(
     for notice in package.notices() {
         tracing::warn!(remark = %notice, "Package remark");
     }
+    for remark in not_served(manifest) {
+        tracing::warn!(remark, "Package remark");
+    }
+    let served = served(manifest);
 
     console.phase(BootPhase::Install, "preparing dependencies");
     let layer = clock.time(BootPhase::Install, dependencies(config, &package, console)).await?;
     let distributions = layer.as_ref().map_or(0, |layer| layer.distributions().len());
-    console.done(BootPhase::Install, &format!("{distributions} distributions"), clock);
+    let installed =
+        if distributions == 0 { "nothing to install".to_owned() } else { format!("{distributions} distributions") };
+    console.done(BootPhase::Install, &installed, clock);
 
     console.phase(BootPhase::Load, "loading the agent");
     let spec = sandbox_spec(config, &package, layer);
@@ -76,9 +84,9 @@ pub(super) async fn load(
     console.done(BootPhase::Load, &format!("{} modules", description.modules), clock);
     tracing::info!(
         package_id,
-        surfaces.rest = manifest.rest.is_some(),
-        surfaces.a2a = manifest.a2a.is_some(),
-        surfaces.ui = manifest.ui.is_some(),
+        surfaces.rest = served.rest,
+        surfaces.a2a = served.a2a,
+        surfaces.ui = served.ui,
         actions = description.actions.len(),
         distributions,
         modules = description.modules,
@@ -87,7 +95,25 @@ pub(super) async fn load(
         events::PACKAGE_LOADED
     );
     let backend = Arc::new(Backend::Sandbox(sandbox));
-    Ok(Agent { package, description, backend, _scratch: scratch })
+    Ok(Agent { package, description, served, backend, _scratch: scratch })
+}
+
+/// Which surfaces of the package are served.
+fn served(manifest: &Manifest) -> Surfaces {
+    let a2a = match &manifest.a2a {
+        Some(A2aEntry::Service(_) | A2aEntry::WithoutActions) => true,
+        Some(A2aEntry::HttpServer(_)) | None => false,
+    };
+    Surfaces { rest: manifest.rest.is_some(), a2a, ui: manifest.ui.is_some() }
+}
+
+/// What the package has and nobody will reach. Said aloud: a missing surface must not look like
+/// one that works.
+fn not_served(manifest: &Manifest) -> impl Iterator<Item = &'static str> {
+    let http = matches!(manifest.a2a, Some(A2aEntry::HttpServer(_)))
+        .then_some("`a2a.http_server` in `agent.yaml` is not served by this version");
+    let exports = (!manifest.exports.is_empty()).then_some("`exports` in `agent.yaml` are not served by this version");
+    http.into_iter().chain(exports)
 }
 
 fn open(verified: VerifiedPackage) -> Result<(Package, TempDir), BootError> {

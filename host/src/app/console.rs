@@ -9,6 +9,7 @@ use crate::cli::LogFormat;
 use crate::config::Config;
 use crate::install;
 use crate::progress::Progress;
+use crate::surfaces::rest::Surfaces;
 use crate::telemetry::Format;
 
 /// Standard output and standard error, as far as people look at them.
@@ -70,13 +71,13 @@ impl Console {
     }
 
     /// The agent is ready: where to find it.
-    pub(super) fn ready(&self, config: &Config, manifest: &Manifest) {
+    pub(super) fn ready(&self, config: &Config, manifest: &Manifest, served: Surfaces) {
         let rest = format!("http://localhost:{}", config.ports.rest);
         let ui = if config.ports.multiplexed { rest.clone() } else { format!("http://localhost:{}", config.ports.ui) };
         let below = |ui: &Ui| config.base_path.join(&format!("{}/ui/", ui.base_path.as_str().trim_end_matches('/')));
         let mut lines = vec![String::new()];
         lines.push(format!("  REST  {rest}{}", config.base_path.join("/")));
-        lines.extend(manifest.a2a.as_ref().map(|_| format!("  A2A   localhost:{} (gRPC)", config.ports.a2a)));
+        lines.extend(served.a2a.then(|| format!("  A2A   localhost:{} (gRPC)", config.ports.a2a)));
         lines.extend(manifest.ui.as_ref().map(|manifest| format!("  UI    {ui}{}", below(manifest))));
         lines.push(String::new());
         lines.push("  Ctrl-C ends it.".to_owned());

@@ -7,7 +7,7 @@ use std::time::Instant;
 use futures::FutureExt;
 use futures::future::{join_all, select_all};
 use par_apkg::Package;
-use par_apkg::manifest::{Manifest, RestEntry, UiSource};
+use par_apkg::manifest::{RestEntry, UiSource};
 
 use super::agent::{Agent, blocking};
 use super::error::BootError;
@@ -15,7 +15,7 @@ use crate::boot::BootTimes;
 use crate::config::{Config, Port};
 use crate::health::{Health, Standing, SurfaceName};
 use crate::surfaces::a2a::{A2a, A2aAgent};
-use crate::surfaces::rest::{Application, Meta, Mounted, RequestLimits, Rest, Surfaces};
+use crate::surfaces::rest::{Application, Meta, Mounted, RequestLimits, Rest};
 use crate::surfaces::route::Routes;
 use crate::surfaces::serve::{Bound, Limits, Protocol, ServeError, Server};
 use crate::surfaces::ui::{Pages, Site, Ui, UiAlone};
@@ -55,13 +55,13 @@ impl Ports {
             Some(RestEntry::Mount(_) | RestEntry::Application(_)) => Application::Own,
         };
         self.rest.mount(Mounted { backend: Arc::clone(&agent.backend), application, ui: on_rest });
-        if manifest.rest.is_some() {
+        if agent.served.rest {
             self.health.set(SurfaceName::Rest, Standing::Up);
         }
         if let Some(ui) = ui {
             self.serve_ui(config, agent, ui)?;
         }
-        if manifest.a2a.is_some() {
+        if agent.served.a2a {
             self.serve_a2a(config, agent)?;
         }
         Ok(())
@@ -103,7 +103,7 @@ impl Ports {
 
     /// Fills what `/meta` tells.
     pub(super) fn describe(&self, agent: &Agent, times: &BootTimes) {
-        self.rest.describe(&meta(&agent.package.manifest, times));
+        self.rest.describe(&meta(agent, times));
     }
 
     /// Waits until one of the ports breaks. Cancel-safe.
@@ -133,14 +133,15 @@ async fn ui(config: &Config, package: &Package) -> Result<Option<Arc<Ui>>, BootE
     Ok(Some(Arc::new(Ui::new(&config.base_path.prefix(), below, pages))))
 }
 
-fn meta(manifest: &Manifest, times: &BootTimes) -> Meta {
+fn meta(agent: &Agent, times: &BootTimes) -> Meta {
+    let manifest = &agent.package.manifest;
     Meta {
         name: manifest.name.to_string(),
         version: manifest.version.to_string(),
         description: manifest.description.clone(),
         author: manifest.author.clone(),
         build_time: None,
-        surfaces: Surfaces { rest: manifest.rest.is_some(), a2a: manifest.a2a.is_some(), ui: manifest.ui.is_some() },
+        surfaces: agent.served,
         backend: "sandbox",
         boot_ms: times.total_ms(),
         phases_ms: times.phases_ms().collect(),

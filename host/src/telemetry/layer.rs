@@ -114,10 +114,10 @@ impl<S: Subscriber> Layer<S> for LineLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         let level = Level::from(metadata.level());
-        if level < Level::Warning && self.quiet.load(Ordering::Relaxed) {
+        let author = Author::of(metadata);
+        if author == Author::Par && level < Level::Warning && self.quiet.load(Ordering::Relaxed) {
             return;
         }
-        let author = Author::of(metadata);
         let limit = match author {
             Author::Par => None,
             Author::Agent => Some((&self.limits.agent, events::AGENT_LINES_DROPPED)),

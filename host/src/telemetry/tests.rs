@@ -205,13 +205,14 @@ fn an_error_is_logged_with_its_whole_chain() {
 }
 
 #[test]
-fn a_quiet_log_still_warns() {
+fn a_quiet_log_still_warns_and_still_has_what_the_agent_says() {
     let output = Output::default();
     let telemetry = Telemetry::start(settings(Level::Info), output.clone()).unwrap();
 
     telemetry.set_quiet(true);
     telemetry.within(|| {
         tracing::info!("told by the progress display");
+        tracing::info!(target: AGENT_TARGET, text = "imported", "Agent output");
         tracing::warn!("odd");
     });
     telemetry.set_quiet(false);
@@ -219,7 +220,10 @@ fn a_quiet_log_still_warns() {
     telemetry.flush();
 
     let text = String::from_utf8(output.0.lock().unwrap().clone()).unwrap();
-    assert_eq!(lines(&text).iter().map(|line| line["event"].clone()).collect::<Vec<_>>(), ["odd", "normal"]);
+    assert_eq!(
+        lines(&text).iter().map(|line| line["event"].clone()).collect::<Vec<_>>(),
+        ["Agent output", "odd", "normal"]
+    );
 }
 
 #[test]
