@@ -1,8 +1,78 @@
-# Every recipe is one program, so that CI, an editor or a shell can call it without `just`.
+# Every recipe is one program or two, so that CI, an editor or a shell can call them without `just`.
+
+# Where PAR keeps what is built and installed: nothing is written outside it and `target/`.
+cache := env("PAR_CACHE", env("XDG_CACHE_HOME", home_directory() / ".cache") / "par")
+export PAR_CACHE := cache
+export PAR_CACHE_DIR := env("PAR_CACHE_DIR", cache)
+export PAR_GUEST_DIR := env("PAR_GUEST_DIR", justfile_directory() / "target/guest")
+export CARGO_TARGET_DIR := env("CARGO_TARGET_DIR", cache / "target")
+
+# The engine takes minutes to compile, so there is one profile, and every recipe builds the whole
+# workspace: a part of it would get other features of its dependencies and compile them again.
+cargo_flags := "--release --locked"
 
 # Lists the recipes.
 default:
     @just --list --unsorted
+
+# Builds what is missing and serves the agent at `path`, or the example, on its three surfaces.
+run-guest path=(justfile_directory() / "tests/agents/fastapi"): tools build guest
+    @AGENT_APP_ID="${AGENT_APP_ID:-demo}" exec "$CARGO_TARGET_DIR/release/par" run {{ quote(join(invocation_directory(), path)) }}
+
+# Everything CI checks: formatting, lints, documentation, dependencies, Python, Rust, the agents.
+test: fmt-check clippy doc deny python build guest unit it
+
+# Installs the pinned tools the runtime and the tests call.
+tools:
+    @python3 .ci/tools.py uv >&2
+
+# Builds `par`, and the program that compiles the guest for this machine.
+build:
+    @cargo build {{ cargo_flags }} --bin par --bin par-precompile
+
+# Formats Rust and Python.
+fmt:
+    cargo fmt
+    "$(python3 .ci/tools.py python-tests)/bin/python" -m ruff format guest-python .ci
+
+# Checks that both are formatted.
+fmt-check:
+    cargo fmt --check
+    "$(python3 .ci/tools.py python-tests)/bin/python" -m ruff format --check guest-python .ci
+
+# Lints Rust; a warning is an error.
+clippy:
+    cargo clippy {{ cargo_flags }} --workspace --all-targets -- -D warnings
+
+# Builds the documentation; a broken link is an error.
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc {{ cargo_flags }} --workspace --no-deps --document-private-items
+
+# Checks licences, bans and sources of the dependencies.
+deny:
+    "$(python3 .ci/tools.py cargo-deny)/bin/cargo-deny" --locked check bans licenses sources
+
+# Asks the advisory database about the dependencies; needs the network.
+advisories:
+    "$(python3 .ci/tools.py cargo-deny)/bin/cargo-deny" --locked check advisories
+
+# Lints and tests the Python side on this machine's own Python.
+python:
+    "$(python3 .ci/tools.py python-tests)/bin/python" -m ruff check guest-python .ci
+    cd guest-python && "$(python3 ../.ci/tools.py python-tests)/bin/python" -m pytest --quiet
+
+# Tests the crates of the host, resolver and package index included.
+unit: tools
+    cargo test {{ cargo_flags }} --workspace --exclude par-tests
+
+# Runs agents in the sandbox and calls them from outside.
+it: tools build guest
+    cargo test {{ cargo_flags }} --package par-tests
+
+# Measures PAR beside uvicorn and prints a table; wants a quiet machine.
+bench: tools build guest
+    cargo build {{ cargo_flags }} --bin par-bench
+    "$CARGO_TARGET_DIR/release/par-bench" --uvicorn "$(python3 .ci/tools.py uvicorn)/bin/python" --results target/bench.json
 
 # Builds the native WASI wheels, unless they are in the cache.
 extensions:
