@@ -1,0 +1,190 @@
+//! The servers that are measured, as processes of their own.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use axum::serve::ListenerExt as _;
+use hyper::StatusCode;
+use rustix::param::clock_ticks_per_second;
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::{Outcome, load};
+
+/// How often a starting server is asked whether it is ready; the error of a start time.
+const POLL: Duration = Duration::from_millis(1);
+
+/// Where the time in user mode is in `/proc/<pid>/stat`, counted from behind the name.
+const USER_TIME: usize = 11;
+
+/// A first start installs dependencies.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Where a server may run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cores {
+    One(usize),
+    All,
+}
+
+/// The programs and packages of this checkout.
+pub(crate) struct Site {
+    here: PathBuf,
+    par: PathBuf,
+    bench: PathBuf,
+    python: PathBuf,
+    logs: tempfile::TempDir,
+}
+
+impl Site {
+    /// `python` is an interpreter that can import uvicorn.
+    pub(crate) fn new(python: PathBuf) -> Outcome<Self> {
+        let bench = std::env::current_exe()?;
+        let par = bench.with_file_name("par");
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench");
+        for needed in [&par, &python] {
+            if !needed.is_file() {
+                return Err(format!("there is no `{}`; run: just bench", needed.display()).into());
+            }
+        }
+        Ok(Self { here, par, bench, python, logs: tempfile::tempdir()? })
+    }
+
+    /// PAR with one of the agents of this benchmark, ready.
+    pub(crate) fn par(&self, agent: &str, instances: usize, cores: Cores) -> Outcome<Server> {
+        let [rest, a2a, ui] = [free_port()?, free_port()?, free_port()?];
+        let mut command = command(&self.par, cores);
+        command.arg("run").arg(self.here.join("agents").join(agent));
+        command.env("AGENT_APP_ID", "bench").env("LOG_LEVEL", "warning");
+        command.env("REST_PORT", rest.to_string()).env("A2A_PORT", a2a.to_string()).env("UI_PORT", ui.to_string());
+        command.env("PAR_INSTANCES", instances.to_string());
+        self.start(command, "par", rest, "/health")
+    }
+
+    /// uvicorn with the FastAPI agent, as fast as it goes: uvloop, httptools, no access log.
+    pub(crate) fn uvicorn(&self, processes: usize, cores: Cores) -> Outcome<Server> {
+        let port = free_port()?;
+        let mut command = command(&self.python, cores);
+        command.current_dir(self.here.join("agents/orders"));
+        command.args(["-m", "uvicorn", "app:app", "--loop", "uvloop", "--http", "httptools", "--no-access-log"]);
+        command.args(["--log-level", "warning", "--workers", &processes.to_string(), "--port", &port.to_string()]);
+        self.start(command, "uvicorn", port, "/orders/7")
+    }
+
+    /// One route of axum, in a process of its own.
+    pub(crate) fn axum(&self, cores: Cores) -> Outcome<Server> {
+        let port = free_port()?;
+        let mut command = command(&self.bench, cores);
+        command.args(["axum", &port.to_string()]);
+        self.start(command, "axum", port, "/plain")
+    }
+
+    fn start(&self, mut command: Command, name: &str, port: u16, ready: &'static str) -> Outcome<Server> {
+        let log = self.logs.path().join(format!("{name}.log"));
+        let output = fs_err::File::create(&log)?.into_file();
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let started = Instant::now();
+        let mut server = Server { process: command.spawn()?, address, ready_after: Duration::ZERO };
+        while !load::status(address, ready).is_ok_and(|status| status == StatusCode::OK) {
+            let ended = server.process.try_wait()?;
+            if ended.is_some() || started.elapsed() > START_TIMEOUT {
+                let log = fs_err::read_to_string(&log)?;
+                return Err(format!("{name} did not become ready:\n{log}").into());
+            }
+            sleep(POLL);
+        }
+        server.ready_after = started.elapsed();
+        Ok(server)
+    }
+}
+
+/// A server that answers; it ends with this value.
+pub(crate) struct Server {
+    process: Child,
+    pub(crate) address: SocketAddr,
+    /// From before the process started to its first good answer.
+    pub(crate) ready_after: Duration,
+}
+
+impl Server {
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Processor time the process has used, its children not included.
+    pub(crate) fn cpu_seconds(&self) -> Outcome<f64> {
+        let stat = fs_err::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        // The name of the program, in brackets, may hold anything; two of the fields behind it
+        // are the time in user and in kernel mode.
+        let fields = stat.rsplit_once(')').ok_or("`stat` has no name in it")?.1.split_whitespace();
+        let ticks: Result<Vec<u32>, _> = fields.skip(USER_TIME).take(2).map(str::parse).collect();
+        Ok(f64::from(ticks?.iter().sum::<u32>()) / clock_ticks_per_second() as f64)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Not a kill: uvicorn has children of its own to end. Nobody is left to tell of errors.
+        let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
+        let _ = self.process.wait();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the benchmark's whole point is to run servers")]
+fn command(program: &Path, cores: Cores) -> Command {
+    match cores {
+        Cores::All => Command::new(program),
+        Cores::One(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["--cpu-list", &core.to_string()]).arg(program);
+            command
+        }
+    }
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Serves `/plain` with the answer of the plain agent, until it is killed.
+pub(crate) fn serve_axum(port: &str) -> Outcome<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse()?));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(address).await?;
+        let router = axum::Router::new().route("/plain", axum::routing::get(|| async { "ok" }));
+        Ok(axum::serve(
+            listener.tap_io(|stream| {
+                let _ = stream.set_nodelay(true);
+            }),
+            router,
+        )
+        .await?)
+    })
+}
+
+/// Puts this thread on `cores` until the value is dropped.
+pub(crate) fn pin_this_thread(cores: &[usize]) -> Outcome<Pinned> {
+    let before = sched_getaffinity(None)?;
+    let mut wanted = CpuSet::new();
+    for core in cores {
+        wanted.set(*core);
+    }
+    sched_setaffinity(None, &wanted).map_err(|error| format!("cannot run on cores {cores:?}: {error}"))?;
+    Ok(Pinned { before })
+}
+
+/// A thread on chosen cores.
+pub(crate) struct Pinned {
+    before: CpuSet,
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        let _ = sched_setaffinity(None, &self.before);
+    }
+}
