@@ -1,7 +1,5 @@
 //! The world of `wit/` as Rust types. The only call of `bindgen!`.
 
-
-
 wasmtime::component::bindgen!({
     path: "../../../wit",
     world: "agent",

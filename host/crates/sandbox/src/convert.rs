@@ -12,7 +12,9 @@ use crate::StartError;
 use crate::bindings::exports::pixell::agent::{actions, http as world};
 use crate::bindings::pixell::agent::failure::{Failure, Reason};
 use crate::body::{CHUNKS_IN_FLIGHT, ReplySink, RequestSource};
-use crate::call::{ActionCall, CallError, HttpCall, HttpReply, Parameters, ReplyBody, ReplyChunks, RequestBody, Surface};
+use crate::call::{
+    ActionCall, CallError, HttpCall, HttpReply, Parameters, ReplyBody, ReplyChunks, RequestBody, Surface,
+};
 use crate::flight::Flight;
 use crate::store::State;
 

@@ -1,7 +1,7 @@
 //! The engine: how guest code is compiled and stopped.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use wasmtime::{Config, Engine as Wasmtime, OptLevel};

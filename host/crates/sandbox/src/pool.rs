@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout_at};
 
+use crate::StartError;
 use crate::bindings::exports::pixell::agent::lifecycle::AgentDescription;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::drive::{Mold, drive};
 use crate::instance::{Instance, Lost};
-use crate::StartError;
 
 /// An instance that ended sooner than this after it was ready counts as a failed start.
 const SHORT_LIFE: Duration = Duration::from_secs(1);

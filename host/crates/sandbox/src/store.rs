@@ -72,8 +72,7 @@ pub(crate) fn build_store(
         wasi.env(name, value);
     }
     for Mount { host, guest } in mounts {
-        wasi.preopened_dir(host, guest, FsPerms::ReadOnly)
-            .map_err(|source| unreadable(host, source))?;
+        wasi.preopened_dir(host, guest, FsPerms::ReadOnly).map_err(|source| unreadable(host, source))?;
     }
 
     let limits = StoreLimitsBuilder::new()
