@@ -59,7 +59,7 @@ advisories:
 # Lints and tests the Python side on this machine's own Python.
 python:
     "$(python3 .ci/tools.py python-tests)/bin/python" -m ruff check guest-python .ci
-    cd guest-python && "$(python3 ../.ci/tools.py python-tests)/bin/python" -m pytest --quiet
+    cd guest-python && "$(python3 ../.ci/tools.py python-tests)/bin/python" -P -m pytest --quiet
 
 # Tests the crates of the host, resolver and package index included.
 unit: tools

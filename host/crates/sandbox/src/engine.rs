@@ -43,7 +43,7 @@ impl Engine {
         &self.wasmtime
     }
 
-    /// Compiles a component to what [`crate::component`] can map into memory.
+    /// Compiles a component to what [`Guest::component`](crate::Guest::component) names.
     ///
     /// # Errors
     /// [`StartError::Engine`] when `wasm` is not a valid component.
