@@ -146,7 +146,7 @@ fn sandbox_spec(config: &Config, package: &Package, layer: Option<DepsLayer>) ->
     SandboxSpec {
         guest: Guest::at(&config.guest_dir),
         package: package.path().to_owned(),
-        dependencies: layer.map(|layer| layer.site_packages()),
+        dependencies: layer.map(|layer| layer.directory().to_owned()),
         grants: Grants::baseline(environment(config, package), config.limits),
         agent: agent_spec(config, &package.manifest),
     }

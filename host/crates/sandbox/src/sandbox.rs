@@ -126,7 +126,8 @@ pub struct SandboxSpec {
     pub guest: Guest,
     /// The root of the package, mounted read-only at `/agent`.
     pub package: PathBuf,
-    /// The deps layer, mounted read-only at `/deps`.
+    /// The deps layer, a directory with the layout of a virtual environment, mounted read-only
+    /// at `/deps`.
     pub dependencies: Option<PathBuf>,
     /// What the agent may touch.
     pub grants: Grants,
