@@ -93,7 +93,8 @@ impl LineLayer {
             Author::Library => self.level.max(Level::Warning),
             Author::Par | Author::Agent => self.level,
         };
-        metadata.is_event() && Level::from(metadata.level()) >= least
+        // Not `is_event`: the question `tracing::enabled!` asks is neither event nor span.
+        !metadata.is_span() && Level::from(metadata.level()) >= least
     }
 }
 
