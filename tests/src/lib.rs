@@ -1,1 +1,26 @@
-//! placeholder
+//! What the integration tests of PAR are made of: the program `par` as a child process, agent
+//! packages from literal files, and clients for its surfaces.
+//!
+//! A test reads `TestHost::agent(Package::example("stdlib")).start().await` and then talks to
+//! the returned [`RunningHost`]. Every process it starts ends with it, every line it logs is
+//! checked against the schema of the log, and every wait has a deadline and says what was
+//! logged when it passed.
+#![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
+
+mod a2a;
+mod built;
+mod host;
+mod log;
+mod package;
+mod ports;
+mod raw;
+mod reply;
+
+pub use a2a::{A2aMessage, ActionRequest, ActionResult, AgentClient, Capabilities, HealthStatus, Pong, WrongRequest};
+pub use built::repository;
+pub use host::{PATIENCE, RunningHost, TestHost};
+pub use log::Line;
+pub use package::Package;
+pub use ports::free_port;
+pub use raw::RawReply;
+pub use reply::Reply;

@@ -1,0 +1,3 @@
+def serve() -> None:
+    # The project starts without actions.
+    print("no actions yet")

@@ -1,0 +1,3 @@
+def handler(context):
+    """The entrypoint; not called where there are surfaces."""
+    return {"message": "Hello", "received": context}

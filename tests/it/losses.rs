@@ -1,0 +1,175 @@
+//! Instances that hang, trap or leave: who was waiting gets a typed error, whoever comes next
+//! an answer.
+
+use std::time::{Duration, Instant};
+
+use par_tests::{Package, RunningHost, TestHost};
+use reqwest::Method;
+use serde_json::Value;
+
+fn probe() -> TestHost {
+    TestHost::agent(&Package::asgi(include_str!("python/probe.py")))
+}
+
+async fn identity(host: &RunningHost) -> Value {
+    let reply = host.get("/identity").await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    reply.json()
+}
+
+/// Waits until `count` instances have started.
+async fn started(host: &RunningHost, count: usize) {
+    let seen = std::sync::Mutex::new(std::collections::BTreeSet::new());
+    host.wait_for(&format!("{count} instances"), |line| {
+        let text = line.text_of("text");
+        let mut seen = seen.lock().unwrap();
+        if text.starts_with("instance ") && text.ends_with(" started") {
+            seen.insert(text.to_owned());
+        }
+        seen.len() >= count
+    })
+    .await;
+}
+
+/// Code that never yields is a typed 504 at its deadline, while another instance keeps answering;
+/// the lost instance is replaced.
+#[tokio::test]
+async fn code_that_never_yields_is_a_typed_504_while_others_answer() {
+    let deadline = Duration::from_secs(3);
+    let host = probe().env("REQUEST_TIMEOUT_SEC", "3").env("PAR_INSTANCES", "2").start().await;
+    started(&host, 2).await;
+    let begun = Instant::now();
+    let spinning = host.send(host.request(Method::GET, "/spin"));
+    tokio::pin!(spinning);
+
+    let (mut answered, mut identities) = (0, std::collections::BTreeSet::new());
+    let reply = loop {
+        tokio::select! {
+            biased;
+            reply = &mut spinning => break reply,
+            other = identity(&host), if host.events("Agent log").iter().any(|line| line.text_of("text") == "spinning") => {
+                answered += 1;
+                identities.insert(other.to_string());
+            }
+            () = tokio::time::sleep(Duration::from_millis(5)) => {}
+        }
+    };
+
+    assert_eq!((reply.status, reply.error_code().as_str()), (504, "call_timeout"));
+    assert_eq!(reply.json()["message"], "agent `app-1` did not answer within 3 s");
+    let took = begun.elapsed();
+    assert!(took >= deadline && took < deadline + Duration::from_secs(2), "{took:?}");
+    assert!(answered > 10, "{answered} answers meanwhile");
+    assert_eq!(identities.len(), 1, "all from the other instance");
+    started(&host, 3).await;
+    let id = reply.header("x-request-id");
+    host.wait_for("the timeout", |line| line.text_of("request_id") == id && line.level() == "error").await;
+}
+
+/// So is a call that blocks in the host, which no epoch interrupts, and one that waits for ever.
+#[tokio::test]
+async fn code_that_blocks_or_waits_for_ever_is_a_typed_504() {
+    let host = probe().env("REQUEST_TIMEOUT_SEC", "1").start().await;
+    for path in ["/block?seconds=3600", "/hold?name=never"] {
+        let reply = host.get(path).await;
+
+        assert_eq!((reply.status, reply.error_code().as_str()), (504, "call_timeout"), "{path}");
+        assert_eq!(host.get("/ping").await.json(), "pong", "{path}");
+    }
+}
+
+/// A request that waited past its deadline does not cost the others their answers; the instance that
+/// served it takes no further requests.
+#[tokio::test]
+async fn a_request_that_waits_past_its_deadline_leaves_the_others_alone() {
+    let host = probe().env("REQUEST_TIMEOUT_SEC", "2").start().await;
+    let before = identity(&host).await;
+    let late = host.send(host.request(Method::GET, "/hold?name=late"));
+    let later = async {
+        host.wait_for_agent("holding late").await;
+        host.get("/wait?seconds=1").await;
+        // In flight when the other one times out, and for half a second after.
+        host.get("/wait?seconds=1.5").await
+    };
+
+    let (late, later) = tokio::join!(late, later);
+
+    assert_eq!((late.status, late.error_code().as_str()), (504, "call_timeout"));
+    assert_eq!((later.status, later.json()["instance"].clone()), (200, before.clone()));
+    assert_ne!(identity(&host).await, before);
+}
+
+/// An instance that traps or leaves fails every request it was serving with a typed error; the next
+/// request is served by a fresh one.
+#[tokio::test]
+async fn an_instance_that_is_lost_fails_its_requests_and_is_replaced() {
+    for path in ["/leave", "/abort"] {
+        let host = probe().start().await;
+        let before = identity(&host).await;
+        let held = host.send(host.request(Method::GET, "/hold?name=a"));
+        let lost = async {
+            host.wait_for_agent("holding a").await;
+            host.get(path).await
+        };
+
+        let (held, lost) = tokio::join!(held, lost);
+
+        for reply in [held, lost] {
+            assert_eq!((reply.status, reply.error_code().as_str()), (502, "instance_lost"), "{path}");
+        }
+        let after = identity(&host).await;
+        assert_ne!(after, before, "{path}");
+        assert_eq!(host.health().await.status, 200);
+    }
+}
+
+/// `sys.exit` in a request is an exception like any other.
+#[tokio::test]
+async fn an_exit_in_a_request_is_the_error_of_that_request() {
+    let host = probe().start().await;
+    let before = identity(&host).await;
+
+    let reply = host.get("/quit").await;
+
+    assert_eq!((reply.status, reply.error_code().as_str()), (500, "agent_error"));
+    assert_eq!(identity(&host).await, before, "the same instance");
+}
+
+/// An instance that hangs does not hold up the shutdown.
+#[tokio::test]
+async fn an_instance_that_hangs_does_not_hold_up_the_shutdown() {
+    let mut host = probe().env("GRACEFUL_SHUTDOWN_TIMEOUT_SEC", "1").start().await;
+    let spinning = tokio::spawn(host.request(Method::GET, "/spin").send());
+    host.wait_for_agent("spinning").await;
+
+    assert_eq!(host.stop().await, 0);
+
+    assert!(spinning.await.unwrap().is_err());
+}
+
+/// 200 requests are inside one instance at once: none of them answers before all have come.
+#[tokio::test]
+async fn two_hundred_requests_run_at_once_on_one_instance() {
+    let host = probe().start().await;
+    let requests = (0..200).map(|_| host.get("/together?count=200"));
+
+    let replies = futures::future::join_all(requests).await;
+
+    for reply in replies {
+        assert_eq!((reply.status, reply.json()), (200, Value::from(200)));
+    }
+}
+
+/// 200 requests that wait 50 ms each all succeed on one instance.
+#[tokio::test]
+async fn two_hundred_waits_succeed_on_one_instance() {
+    let host = probe().start().await;
+    let before = identity(&host).await;
+    let requests = (0..200).map(|_| host.get("/wait?seconds=0.05"));
+
+    let replies = futures::future::join_all(requests).await;
+
+    for reply in replies {
+        assert_eq!((reply.status, &reply.json()["instance"]), (200, &before));
+    }
+}

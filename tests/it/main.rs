@@ -1,0 +1,19 @@
+//! The integration tests of PAR: the real program with the real guest, as a platform would run
+//! them. Needs `just guest` and a built `par`.
+//!
+//! A test's doc comment names the rows of the checklist it holds; `ROWS.md` is made from them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod a2a;
+mod configuration;
+mod endurance;
+mod examples;
+mod lifecycle;
+mod logs;
+mod losses;
+mod packages;
+mod rest;
+mod rows;
+mod sandbox;
+mod streaming;
+mod ui;

@@ -1,0 +1,70 @@
+//! What must be built before a test can run: the program, the guest, the resolver.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The root of the repository.
+#[must_use]
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The program under test: `par` in the directory the tests were built into, or the one of
+/// `TEST_PAR`, such as the one of an image.
+pub(crate) fn par() -> PathBuf {
+    if let Some(installed) = variable("TEST_PAR") {
+        return installed.into();
+    }
+    let test = std::env::current_exe().unwrap();
+    let directory = test.parent().and_then(Path::parent).unwrap();
+    let par = directory.join("par");
+    assert!(par.is_file(), "there is no `{}`; run: cargo build --release --bin par", par.display());
+    refuse_stale(&par);
+    par
+}
+
+/// A test of yesterday's program proves nothing. Cargo writes next to a program which files it
+/// was made from.
+fn refuse_stale(par: &Path) {
+    let built = modified(par).unwrap();
+    let list = fs_err::read_to_string(par.with_extension("d")).unwrap();
+    let sources = list.split_once(": ").map(|(_, sources)| sources).unwrap_or_default();
+    for source in sources.split_whitespace() {
+        let source = Path::new(source);
+        // A file that is gone is no longer part of it.
+        if modified(source).is_some_and(|changed| changed > built) {
+            panic!("`{}` is newer than `par`; run: cargo build --release --bin par", source.display());
+        }
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs_err::metadata(path).ok()?.modified().ok()
+}
+
+/// The guest of `PAR_GUEST_DIR`, else the one `just guest` leaves in `target/`.
+pub(crate) fn guest() -> PathBuf {
+    let directory = variable("PAR_GUEST_DIR").map_or_else(|| repository().join("target/guest"), PathBuf::from);
+    assert!(directory.join("guest.json").is_file(), "there is no guest in `{}`; run: just guest", directory.display());
+    fs_err::canonicalize(directory).unwrap()
+}
+
+/// What installing dependencies needs of the machine: the resolver, where programs are, and
+/// the way to the package index.
+pub(crate) fn installing() -> Vec<(&'static str, String)> {
+    let cache = variable("PAR_CACHE_DIR")
+        .or_else(|| Some(format!("{}/par", variable("XDG_CACHE_HOME")?)))
+        .or_else(|| Some(format!("{}/.cache/par", variable("HOME")?)))
+        .unwrap_or_default();
+    let version = include_str!("../../host/src/install/uv.txt").split_whitespace().next().unwrap().replace("==", "-");
+    let uv = variable("PAR_UV").unwrap_or(format!("{cache}/tools/{version}/bin/uv"));
+    assert!(Path::new(&uv).is_file(), "there is no `{uv}`; run: just tools");
+    let passed = ["PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "PAR_INDEX_URL"];
+    let passed = passed.into_iter().filter_map(|name| Some((name, variable(name)?)));
+    passed.chain([("PAR_UV", uv)]).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests find the tools of the machine they run on")]
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

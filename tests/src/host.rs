@@ -1,0 +1,361 @@
+//! The program `par` as a child process.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder};
+use rustix::process::{Pid, Signal};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::a2a::AgentClient;
+use crate::built;
+use crate::log::{Line, Log};
+use crate::package::Package;
+use crate::ports::free_port;
+use crate::raw::{self, RawReply};
+use crate::reply::Reply;
+
+/// How long anything may take before a test gives up. Generous: machines that run tests are
+/// busy, and no test measures time.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A process that is about to be started.
+#[derive(Debug)]
+pub struct TestHost {
+    directory: TempDir,
+    arguments: Vec<OsString>,
+    environment: BTreeMap<String, OsString>,
+    package: Option<PathBuf>,
+    text: bool,
+}
+
+impl TestHost {
+    /// Runs `package`, written into a directory.
+    #[must_use]
+    pub fn agent(package: &Package) -> Self {
+        let host = Self::bare();
+        let path = package.write_directory(&host.directory.path().join("packages"));
+        host.run(path, package)
+    }
+
+    /// Runs `package`, written into an archive.
+    #[must_use]
+    pub fn archive(package: &Package) -> Self {
+        let host = Self::bare();
+        let path = package.write_archive(&host.directory.path().join("packages"));
+        host.run(path, package)
+    }
+
+    fn run(mut self, path: PathBuf, package: &Package) -> Self {
+        self.environment.insert("AGENT_PACKAGE_PATH".to_owned(), path.clone().into());
+        self.package = Some(path);
+        if package.has_requirements() {
+            let installing = built::installing().into_iter();
+            self.environment.extend(installing.map(|(name, value)| (name.to_owned(), value.into())));
+        }
+        self
+    }
+
+    /// Runs without a package and without a guest: what is refused before either is needed.
+    #[must_use]
+    pub fn bare() -> Self {
+        let directory = tempfile::Builder::new().prefix("par-test-").tempdir().unwrap();
+        for name in ["home", "tmp", "packages"] {
+            fs_err::create_dir(directory.path().join(name)).unwrap();
+        }
+        let path = |name: &str| directory.path().join(name).into_os_string();
+        let environment = [
+            ("AGENT_APP_ID", "app-1".into()),
+            ("DEPLOYMENT_ID", "deployment-1".into()),
+            ("HOME", path("home")),
+            ("TMPDIR", path("tmp")),
+            ("PAR_CACHE_DIR", path("cache")),
+            ("PAR_INSTANCES", "1".into()),
+            ("REST_PORT", free_port().to_string().into()),
+            ("A2A_PORT", free_port().to_string().into()),
+            ("UI_PORT", free_port().to_string().into()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
+        Self { directory, arguments: Vec::new(), environment, package: None, text: false }
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Leaves a variable out.
+    #[must_use]
+    pub fn unset(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Adds arguments to the command line.
+    #[must_use]
+    pub fn args<T: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = T>) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// Says that standard output is for people, so that it is not held against the schema of
+    /// the log.
+    #[must_use]
+    pub fn for_people(mut self) -> Self {
+        self.text = true;
+        self
+    }
+
+    /// Where the package was written.
+    #[must_use]
+    pub fn package(&self) -> &Path {
+        self.package.as_deref().unwrap()
+    }
+
+    /// A directory only this test has.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The port a variable names.
+    #[must_use]
+    pub fn port(&self, variable: &str) -> u16 {
+        self.environment[variable].to_str().unwrap().parse().unwrap()
+    }
+
+    /// Starts the process.
+    #[must_use]
+    pub fn spawn(mut self) -> RunningHost {
+        if self.package.is_some() && !self.environment.contains_key("PAR_GUEST_DIR") {
+            self.environment.insert("PAR_GUEST_DIR".to_owned(), built::guest().into());
+        }
+        #[expect(clippy::disallowed_methods, reason = "the program under test is a process")]
+        let mut command = Command::new(built::par());
+        command.args(&self.arguments).env_clear().envs(&self.environment).current_dir(self.directory.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let (log, reading) = Log::read(child.stdout.take().unwrap());
+        let mut output = child.stderr.take().unwrap();
+        let errors = tokio::spawn(async move {
+            let mut text = String::new();
+            let _ = output.read_to_string(&mut text).await;
+            text
+        });
+        // A client of its own for each process: no proxy, no redirects, no cookies.
+        #[expect(clippy::disallowed_methods, reason = "a test is a client")]
+        let client = Client::builder();
+        let client = client.no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
+        RunningHost { host: self, child, log, reading, errors: Some(errors), client }
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub async fn start(self) -> RunningHost {
+        let host = self.spawn();
+        host.ready().await;
+        host
+    }
+
+    /// Starts the process and waits for its end: for what is refused.
+    pub async fn refused(self) -> RunningHost {
+        let mut host = self.spawn();
+        let code = host.wait_exit().await;
+        assert_ne!(code, 0, "a refusal is a failure\n{}", host.log.text());
+        host
+    }
+}
+
+/// A process that was started. Dropping it ends it.
+#[derive(Debug)]
+pub struct RunningHost {
+    host: TestHost,
+    child: Child,
+    log: Log,
+    reading: JoinHandle<()>,
+    errors: Option<JoinHandle<String>>,
+    client: Client,
+}
+
+impl RunningHost {
+    /// Waits until every surface is up.
+    pub async fn ready(&self) -> Line {
+        self.wait_for_event("Runtime ready").await
+    }
+
+    /// The id of the process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("the process runs")
+    }
+
+    /// What it was started with.
+    #[must_use]
+    pub fn setup(&self) -> &TestHost {
+        &self.host
+    }
+
+    /// `REST_PORT`.
+    #[must_use]
+    pub fn rest_port(&self) -> u16 {
+        self.host.port("REST_PORT")
+    }
+
+    /// The address of a path on the REST port.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.rest_port())
+    }
+
+    /// A request to the REST port, for the test to complete.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path))
+    }
+
+    /// The client, for other ports.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Reply {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// POST with a JSON body.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        let request = self.request(Method::POST, path).header("content-type", "application/json");
+        self.send(request.body(body.to_string())).await
+    }
+
+    /// Sends a request and reads the whole answer.
+    pub async fn send(&self, request: RequestBuilder) -> Reply {
+        match self.try_send(request).await {
+            Ok(reply) => reply,
+            Err(error) => panic!("{error:?}\n{}", self.log.text()),
+        }
+    }
+
+    /// Sends a request and reads the whole answer, if there is one.
+    ///
+    /// # Errors
+    /// When the connection is refused or the answer breaks off.
+    pub async fn try_send(&self, request: RequestBuilder) -> Result<Reply, reqwest::Error> {
+        Reply::of(request.send().await?).await
+    }
+
+    /// `/health` of the REST port.
+    pub async fn health(&self) -> Reply {
+        self.get("/health").await
+    }
+
+    /// Sends bytes to the REST port and reads until it closes the connection.
+    pub async fn raw(&self, request: &[u8]) -> RawReply {
+        raw::exchange(self.rest_port(), request, PATIENCE).await
+    }
+
+    /// GET of a target that no client library would send.
+    pub async fn raw_get(&self, target: &str) -> RawReply {
+        self.raw(format!("GET {target} HTTP/1.1\r\nhost: agent.example\r\nconnection: close\r\n\r\n").as_bytes()).await
+    }
+
+    /// A client of the A2A port.
+    pub async fn a2a(&self) -> AgentClient {
+        AgentClient::connect(self.host.port("A2A_PORT")).await
+    }
+
+    /// Everything logged so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        self.log.lines()
+    }
+
+    /// Everything logged so far, as text, for messages and for what must not be in it.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        self.lines().iter().map(|line| format!("{}\n", line.text)).collect()
+    }
+
+    /// The lines of one event so far.
+    #[must_use]
+    pub fn events(&self, event: &str) -> Vec<Line> {
+        self.lines().into_iter().filter(|line| line.event() == event).collect()
+    }
+
+    /// The first line of an event, waiting for it.
+    pub async fn wait_for_event(&self, event: &str) -> Line {
+        self.wait_for(&format!("the event `{event}`"), |line| line.event() == event).await
+    }
+
+    /// The first line with what the agent printed or logged, waiting for it.
+    pub async fn wait_for_agent(&self, text: &str) -> Line {
+        let wanted = |line: &Line| line.event().starts_with("Agent ") && line.text_of("text").contains(text);
+        self.wait_for(&format!("`{text}` from the agent"), wanted).await
+    }
+
+    /// The first line that `wanted` accepts, waiting for it; `what` names it in messages.
+    pub async fn wait_for(&self, what: &str, wanted: impl Fn(&Line) -> bool) -> Line {
+        match self.log.wait(PATIENCE, wanted).await {
+            Some(line) => line,
+            None => panic!("{what} was not logged; the log was:\n{}", self.log.text()),
+        }
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    /// Sends TERM.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits for the end of the process and of its log; says the exit code.
+    pub async fn wait_exit(&mut self) -> i32 {
+        let status = match timeout(PATIENCE, self.child.wait()).await {
+            Ok(status) => status.unwrap(),
+            Err(_) => panic!("the process did not end; the log was:\n{}", self.log.text()),
+        };
+        timeout(PATIENCE, &mut self.reading).await.expect("the log ends with the process").unwrap();
+        status.code().unwrap_or_else(|| panic!("the process ended by {status}:\n{}", self.log.text()))
+    }
+
+    /// Sends TERM and waits for the end; says the exit code.
+    pub async fn stop(&mut self) -> i32 {
+        self.terminate();
+        self.wait_exit().await
+    }
+
+    /// What it wrote to standard error, after its end.
+    pub async fn standard_error(&mut self) -> String {
+        self.errors.take().expect("standard error is read once").await.unwrap()
+    }
+
+    /// Lines of standard output that are no log lines.
+    #[must_use]
+    pub fn violations(&self) -> Vec<String> {
+        self.log.violations()
+    }
+}
+
+impl Drop for RunningHost {
+    /// Whatever the test was about, the log must have kept its schema.
+    fn drop(&mut self) {
+        if !std::thread::panicking() && !self.host.text {
+            let violations = self.log.violations();
+            assert!(violations.is_empty(), "lines of the log are not of its schema: {violations:#?}");
+        }
+    }
+}
