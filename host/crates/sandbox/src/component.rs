@@ -1,5 +1,7 @@
 //! The guest on disk: the precompiled component and the directories it was built with.
 
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -43,9 +45,8 @@ impl Guest {
 }
 
 pub(crate) fn load(engine: &Engine, guest: &Guest) -> Result<AgentPre<State>, StartError> {
-    let path = guest.component();
-    check_owner(&path)?;
-    let component = deserialize(engine, &path)?;
+    let file = open_trusted(&guest.component())?;
+    let component = deserialize(engine, &file)?;
     let instance_pre = link(engine, &component)?;
     AgentPre::new(instance_pre).map_err(StartError::engine)
 }
@@ -56,25 +57,79 @@ fn link(engine: &Engine, component: &Component) -> Result<InstancePre<State>, St
     linker.instantiate_pre(component).map_err(StartError::engine)
 }
 
-/// Refuses a component somebody else could have written.
+/// Opens a component, unless somebody else could have written it.
 ///
 /// A precompiled component is machine code, so whoever can write it owns the process. It
-/// must belong to this user or to root, and be writable by nobody else.
-fn check_owner(path: &Path) -> Result<(), StartError> {
+/// must belong to this user or to root, and be writable by nobody else. The open file is
+/// judged and not its path: a path may lead elsewhere a moment later.
+fn open_trusted(path: &Path) -> Result<File, StartError> {
+    let unreadable = |source| StartError::ReadGuest { path: path.to_owned(), source };
     #[expect(clippy::disallowed_methods, reason = "`StartError::ReadGuest` names the path")]
-    let metadata = std::fs::metadata(path).map_err(|source| StartError::ReadGuest { path: path.to_owned(), source })?;
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
     let owner = metadata.uid();
     let trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
-    if trusted && metadata.permissions().mode() & 0o022 == 0 {
-        return Ok(());
+    if trusted && metadata.permissions().mode() & WRITABLE_BY_OTHERS == 0 {
+        return Ok(file);
     }
     Err(StartError::UntrustedGuest { path: path.to_owned() })
 }
 
-#[expect(unsafe_code, reason = "docs/adr/0005-precompiled-guest.md")]
-fn deserialize(engine: &Engine, path: &Path) -> Result<Component, StartError> {
-    // SAFETY: the file holds machine code that wasmtime trusts. `check_owner` has made sure
+/// Write permission of the group and of everybody.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
+
+#[expect(unsafe_code, reason = "docs/adr/0006-precompiled-guest.md")]
+fn deserialize(engine: &Engine, file: &File) -> Result<Component, StartError> {
+    // wasmtime maps files by path; this path is the open file and no other.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // SAFETY: the file holds machine code that wasmtime trusts. `open_trusted` has made sure
     // that only this user or root can have written it, and wasmtime refuses files of another
     // version or configuration.
     unsafe { Component::deserialize_file(engine.wasmtime(), path) }.map_err(StartError::engine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file others may or may not write to.
+    fn guest(mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.cwasm");
+        let file = File::options().create_new(true).write(true).open(&path).unwrap();
+        file.set_permissions(PermissionsExt::from_mode(mode)).unwrap();
+        (directory, path)
+    }
+
+    #[test]
+    fn a_guest_only_this_user_can_write_is_trusted() {
+        for mode in [0o400, 0o644, 0o755] {
+            let (_directory, path) = guest(mode);
+            assert!(open_trusted(&path).is_ok(), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_guest_others_can_write_is_refused() {
+        for mode in [0o664, 0o646, 0o666, 0o620] {
+            let (_directory, path) = guest(mode);
+            assert!(matches!(open_trusted(&path), Err(StartError::UntrustedGuest { .. })), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn a_guest_is_judged_where_a_link_leads() {
+        let (directory, path) = guest(0o666);
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(path, &link).unwrap();
+        assert!(matches!(open_trusted(&link), Err(StartError::UntrustedGuest { .. })));
+    }
+
+    #[test]
+    fn what_is_no_component_is_an_error() {
+        let (_directory, path) = guest(0o644);
+        let engine = Engine::new().unwrap();
+        let refused = deserialize(&engine, &open_trusted(&path).unwrap());
+        assert!(matches!(refused, Err(StartError::Engine(_))));
+    }
 }
