@@ -67,7 +67,7 @@ unit: tools
 
 # Runs agents in the sandbox and calls them from outside.
 it: tools build guest
-    cargo test {{ cargo_flags }} --package par-tests
+    cargo test {{ cargo_flags }} --package par-tests --lib --test it
 
 # Measures PAR beside uvicorn and prints a table; wants a quiet machine.
 bench: tools build guest
