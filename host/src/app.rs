@@ -29,6 +29,13 @@ use serve::Ports;
 /// Least time the agent's shutdown hooks get after a drain that took all of its time.
 const HOOKS_TIME: Duration = Duration::from_secs(2);
 
+/// Tasks a thread runs before it looks at timers and sockets again.
+///
+/// A guest that never yields is one task that is always ready and takes an epoch tick each
+/// time. On a single core, tokio's default of 61 would keep every deadline waiting for 61
+/// ticks.
+const TASKS_PER_EVENTS: u32 = 5;
+
 /// What was ordered on the command line.
 #[derive(Debug)]
 pub struct Order {
@@ -55,10 +62,11 @@ pub fn run(order: Order) -> Exit {
     };
     // Fails when a test has a log already; that one is then used.
     let _ = log.install();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return report(&BootError::System(error)),
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().event_interval(TASKS_PER_EVENTS).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return report(&BootError::System(error)),
+        };
     let exit = runtime.block_on(life(order, &environment, &console, &log));
     // Blocking work that was given up, such as a resolver's, must not hold the exit.
     runtime.shutdown_background();

@@ -34,6 +34,9 @@ SITE_PACKAGES = "/deps/lib/python3.14/site-packages"
 # and what was loaded is frozen out of every collection.
 GC_THRESHOLD = 20_000
 
+# At build time, when all platform libraries are in memory; later imports find it done.
+platform_fixes.apply()
+
 _LEVELS = {level.name.lower(): level for level in log.Level}
 
 
@@ -122,7 +125,6 @@ def _load(spec: world.AgentSpec) -> world.AgentDescription:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)
     logs.install(_emit)
-    platform_fixes.apply()
     paths = [*spec.python_path, SITE_PACKAGES]
     use_python_path(paths)
 

@@ -152,9 +152,13 @@ fn sandbox_spec(config: &Config, package: &Package, layer: Option<DepsLayer>) ->
     }
 }
 
+/// Libraries look for their configuration at home; there is one, and nothing in it is ours.
+const HOME: &str = "/agent";
+
 /// What the package sets, and above it who the agent is.
 fn environment(config: &Config, package: &Package) -> BTreeMap<String, String> {
     let mut environment = package.environment.variables.clone();
+    environment.insert("HOME".to_owned(), HOME.to_owned());
     environment.insert("AGENT_APP_ID".to_owned(), config.identity.app_id.clone());
     environment.insert("BASE_PATH".to_owned(), config.base_path.to_string());
     if let Some(deployment_id) = &config.identity.deployment_id {

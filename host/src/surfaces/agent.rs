@@ -56,7 +56,16 @@ pub(crate) async fn ask(
         Err(refused) => return asked.refused(refused),
     };
     let method = head.method.clone();
-    let call = HttpCall { surface, head, body, root_path, client: Some(peer.client), server: peer.server, deadline };
+    let call = HttpCall {
+        surface,
+        head,
+        body,
+        root_path,
+        client: Some(peer.client),
+        server: peer.server,
+        deadline,
+        request_id: request_id.as_str().into(),
+    };
     let reply = backend.http(call).await;
     if Intake::was_too_large(too_large.as_ref()) {
         return asked.error(ErrorCode::BodyTooLarge);

@@ -51,6 +51,9 @@ pub struct HttpCall {
     pub server: SocketAddr,
     /// When the caller gets its 504.
     pub deadline: Instant,
+    /// What the caller was told its request is called; the agent's log records of this call
+    /// carry it.
+    pub request_id: Arc<str>,
 }
 
 /// The body of a response.
@@ -121,6 +124,8 @@ pub struct ActionCall {
     pub parameters: Parameters,
     /// When the caller gets its error.
     pub deadline: Instant,
+    /// What the log calls this request.
+    pub request_id: Arc<str>,
 }
 
 /// Why a call has no answer. The text is for the log; callers see only the code.

@@ -11,6 +11,7 @@ use crate::instance::Shared;
 #[derive(Debug)]
 pub(crate) struct Flight {
     instance: Arc<Shared>,
+    request_id: Arc<str>,
     over: AtomicBool,
     over_changed: Notify,
     reply_broken: AtomicBool,
@@ -19,15 +20,21 @@ pub(crate) struct Flight {
 
 impl Flight {
     /// A call that starts now; the instance counts it until [`Flight::end`].
-    pub(crate) fn start(instance: &Arc<Shared>) -> Arc<Self> {
+    pub(crate) fn start(instance: &Arc<Shared>, request_id: Arc<str>) -> Arc<Self> {
         instance.call_starts();
         Arc::new(Self {
             instance: Arc::clone(instance),
+            request_id,
             over: AtomicBool::new(false),
             over_changed: Notify::new(),
             reply_broken: AtomicBool::new(false),
             request_broken: AtomicBool::new(false),
         })
+    }
+
+    /// What the log calls this call.
+    pub(crate) fn request_id(&self) -> &str {
+        &self.request_id
     }
 
     /// Nobody listens any more.

@@ -100,7 +100,8 @@ impl calls::HostWithStore<State> for HasSelf<State> {
 }
 
 impl log::HostWithStore<State> for HasSelf<State> {
-    fn emit(_store: Access<'_, State, Self>, entry: log::Entry) {
-        crate::output::log_entry(&entry);
+    fn emit(mut store: Access<'_, State, Self>, entry: log::Entry) {
+        let flight = entry.call.and_then(|call| store.get().host.flights.get(&call));
+        crate::output::log_entry(&entry, flight.map(|flight| flight.request_id()));
     }
 }

@@ -122,25 +122,26 @@ impl Instance {
     }
 
     pub(crate) async fn http(&self, call: HttpCall) -> Result<HttpReply, Lost<HttpCall>> {
-        let deadline = call.deadline;
-        self.send(call, deadline, |job| Request::Http(Box::new(job))).await
+        let (deadline, request_id) = (call.deadline, Arc::clone(&call.request_id));
+        self.send(call, deadline, request_id, |job| Request::Http(Box::new(job))).await
     }
 
     pub(crate) async fn act(&self, call: ActionCall) -> Result<String, Lost<ActionCall>> {
-        let deadline = call.deadline;
-        self.send(call, deadline, |job| Request::Action(Box::new(job))).await
+        let (deadline, request_id) = (call.deadline, Arc::clone(&call.request_id));
+        self.send(call, deadline, request_id, |job| Request::Action(Box::new(job))).await
     }
 
     async fn send<C, R>(
         &self,
         call: C,
         deadline: std::time::Instant,
+        request_id: Arc<str>,
         request: impl FnOnce(Job<C, R>) -> Request,
     ) -> Result<R, Lost<C>>
     where
         Request: Into<Option<Job<C, R>>>,
     {
-        let flight = Flight::start(&self.shared);
+        let flight = Flight::start(&self.shared, request_id);
         let (reply, answer) = oneshot::channel();
         let gone = CallerGone { flight: Some(Arc::clone(&flight)) };
         match self.requests.try_send(request(Job { call, flight, reply })) {

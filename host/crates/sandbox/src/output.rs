@@ -75,14 +75,22 @@ impl AsyncWrite for OutputLog {
     }
 }
 
-/// Logs one record of the guest's `logging`.
-pub(crate) fn log_entry(entry: &log::Entry) {
-    let log::Entry { level, logger, message, traceback, call } = entry;
+/// Logs one record of the guest's `logging`, made while `request_id` was served.
+pub(crate) fn log_entry(entry: &log::Entry, request_id: Option<&str>) {
+    let log::Entry { level, logger, message, traceback, call: _ } = entry;
     let traceback = traceback.as_deref();
     match level {
-        log::Level::Debug => tracing::debug!(target: "agent", logger, text = message, traceback, call, "Agent log"),
-        log::Level::Info => tracing::info!(target: "agent", logger, text = message, traceback, call, "Agent log"),
-        log::Level::Warning => tracing::warn!(target: "agent", logger, text = message, traceback, call, "Agent log"),
-        log::Level::Error => tracing::error!(target: "agent", logger, text = message, traceback, call, "Agent log"),
+        log::Level::Debug => {
+            tracing::debug!(target: "agent", logger, text = message, traceback, request_id, "Agent log");
+        }
+        log::Level::Info => {
+            tracing::info!(target: "agent", logger, text = message, traceback, request_id, "Agent log");
+        }
+        log::Level::Warning => {
+            tracing::warn!(target: "agent", logger, text = message, traceback, request_id, "Agent log");
+        }
+        log::Level::Error => {
+            tracing::error!(target: "agent", logger, text = message, traceback, request_id, "Agent log");
+        }
     }
 }

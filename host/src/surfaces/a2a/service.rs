@@ -31,12 +31,22 @@ impl AgentService {
     /// Runs an action. The deadline of the host is the call's own: passing it costs the agent
     /// its instance. A client that waits for less only gives up its call, or it could have
     /// instances dropped by asking for a millisecond.
-    async fn act(&self, wanted: Wanted, patience: Duration, started: Instant) -> Result<String, CallError> {
+    async fn act(
+        &self,
+        wanted: Wanted,
+        id: RequestId,
+        patience: Duration,
+        started: Instant,
+    ) -> Result<String, CallError> {
         if !self.0.health.look().serves_agent() {
             return Err(CallError::Unavailable);
         }
-        let call =
-            ActionCall { action: wanted.action, parameters: wanted.parameters, deadline: started + self.0.timeout };
+        let call = ActionCall {
+            action: wanted.action,
+            parameters: wanted.parameters,
+            deadline: started + self.0.timeout,
+            request_id: id.as_str().into(),
+        };
         let act = self.0.backend.act(call);
         if patience < self.0.timeout {
             timeout(patience, act).await.unwrap_or(Err(CallError::TimedOut))
@@ -95,7 +105,7 @@ impl agent_service_server::AgentService for AgentService {
         let (action, answer) = match invoke::read(request) {
             Ok(wanted) => {
                 let action = wanted.action.clone();
-                (action, self.act(wanted, patience, started).await)
+                (action, self.act(wanted, id, patience, started).await)
             }
             Err(unclear) => {
                 let raised = CallError::Raised { message: unclear.to_string(), traceback: String::new() };

@@ -88,6 +88,7 @@ fn get_root(deadline: Instant) -> Result<HttpCall, http::Error> {
         client: None,
         server: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         deadline,
+        request_id: "trial".into(),
     })
 }
 
