@@ -63,11 +63,11 @@ python:
 
 # Tests the crates of the host, resolver and package index included.
 unit: tools
-    cargo test {{ cargo_flags }} --workspace --exclude par-tests
+    cargo test {{ cargo_flags }} --workspace --lib --bins --test manifest_cases --test package --test process --test registry
 
 # Runs agents in the sandbox and calls them from outside.
 it: tools build guest
-    cargo test {{ cargo_flags }} --package par-tests --lib --test it
+    cargo test {{ cargo_flags }} --workspace --test it
 
 # Measures PAR beside uvicorn and prints a table; wants a quiet machine.
 bench: tools build guest
