@@ -12,6 +12,10 @@ use crate::bindings::pixell::agent::{calls, clock, failure, log};
 use crate::flight::Flight;
 use crate::store::State;
 
+/// Wakes that are remembered for waits to come. The guest has at most one for each call in
+/// flight; one that makes up tokens must not fill the host's memory.
+const REMEMBERED_WAKES: usize = 64 * 1024;
+
 /// What the imports of one instance share.
 #[derive(Default)]
 pub(crate) struct HostState {
@@ -78,7 +82,10 @@ impl calls::HostWithStore<State> for HasSelf<State> {
     }
 
     fn wake(mut store: Access<'_, State, Self>, token: u64) {
-        store.get().host.parked(token).notify_one();
+        let host = &mut store.get().host;
+        if host.parked.len() < REMEMBERED_WAKES || host.parked.contains_key(&token) {
+            host.parked(token).notify_one();
+        }
     }
 
     async fn ended(store: &Accessor<State, Self>, id: u64) {
