@@ -6,8 +6,10 @@
 
 mod a2a;
 mod configuration;
+mod conventions;
 mod endurance;
 mod examples;
+mod hostile;
 mod lifecycle;
 mod logs;
 mod losses;

@@ -140,7 +140,8 @@ async fn there_are_no_threads_and_no_processes() {
     assert_eq!(ask(&host, "/ping").await, "pong", "the instance lives");
 }
 
-/// The environment holds what the package sets and who the agent is; nothing of the host's.
+/// The environment holds what the package sets, who the agent is and where it lives; nothing of
+/// the host's.
 #[tokio::test]
 async fn the_environment_holds_only_what_was_granted() {
     let package = probe()
@@ -165,6 +166,7 @@ async fn the_environment_holds_only_what_was_granted() {
             "DEPLOYMENT_ID": "deployment-1",
             "FROM_FILE": "file",
             "FROM_MANIFEST": "manifest",
+            "HOME": "/agent",
         })
     );
 }
