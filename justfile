@@ -61,13 +61,13 @@ python:
     "$(python3 .ci/tools.py python-tests)/bin/python" -m ruff check guest-python .ci
     cd guest-python && "$(python3 ../.ci/tools.py python-tests)/bin/python" -P -m pytest --quiet
 
-# Tests the crates of the host, resolver and package index included.
-unit: tools
-    cargo test {{ cargo_flags }} --workspace --lib --bins --test manifest_cases --test package --test process --test registry
+# Runs the tests beside the code.
+unit:
+    cargo test {{ cargo_flags }} --workspace --lib --bins
 
-# Runs agents in the sandbox and calls them from outside.
+# Runs the tests from outside: crates, the package index, agents in the sandbox.
 it: tools build guest
-    cargo test {{ cargo_flags }} --workspace --test it
+    cargo test {{ cargo_flags }} --workspace --test '*'
 
 # Measures PAR beside uvicorn and prints a table; wants a quiet machine.
 bench: tools build guest
