@@ -82,14 +82,14 @@ async fn code_that_blocks_or_waits_for_ever_is_a_typed_504() {
 /// served it takes no further requests.
 #[tokio::test]
 async fn a_request_that_waits_past_its_deadline_leaves_the_others_alone() {
-    let host = probe().env("REQUEST_TIMEOUT_SEC", "2").start().await;
+    let host = probe().env("REQUEST_TIMEOUT_SEC", "4").start().await;
     let before = identity(&host).await;
     let late = host.send(host.request(Method::GET, "/hold?name=late"));
     let later = async {
         host.wait_for_agent("holding late").await;
-        host.get("/wait?seconds=1").await;
-        // In flight when the other one times out, and for half a second after.
-        host.get("/wait?seconds=1.5").await
+        host.get("/wait?seconds=2").await;
+        // In flight when the other one times out, and for a second after.
+        host.get("/wait?seconds=3").await
     };
 
     let (late, later) = tokio::join!(late, later);
