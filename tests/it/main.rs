@@ -7,6 +7,7 @@
 mod a2a;
 mod configuration;
 mod conventions;
+mod documentation;
 mod endurance;
 mod examples;
 mod hostile;
