@@ -260,6 +260,19 @@ async fn termination_lets_a_request_in_flight_finish() {
     assert!(places.is_sorted(), "{events:?}");
 }
 
+/// R214: work an agent does after its answer is finished before its instance ends.
+#[tokio::test]
+async fn termination_lets_work_after_an_answer_finish() {
+    let mut host = TestHost::agent(&Package::asgi(include_str!("python/afterwards.py"))).start().await;
+    assert_eq!(host.get("/").await.status, 202);
+
+    host.terminate();
+
+    assert_eq!(host.wait_exit().await, 0);
+    let worked = host.lines().iter().any(|line| line.text_of("text") == "worked afterwards");
+    assert!(worked, "{}", host.log_text());
+}
+
 /// Waits until the process has read what was sent to it: the kernel holds nothing back any more.
 async fn taken(connection: &tokio::net::TcpStream) {
     let hex = |address: std::net::SocketAddr| format!(":{:04X}", address.port());

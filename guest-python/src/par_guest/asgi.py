@@ -44,12 +44,15 @@ class ClientDisconnected(OSError):
     """Raised by `send` when nobody receives the response any more."""
 
 
-def _header(pair: Any) -> tuple[bytes, bytes]:
-    """A header as the world wants it; refuses what could not be lowered into it."""
-    if type(pair) is tuple and type(pair[0]) is bytes and type(pair[1]) is bytes:
-        return pair
-    name, value = pair
-    return bytes(name), bytes(value)
+def _headers(given: Any) -> list[tuple[bytes, bytes]]:
+    """Headers as the world wants them; refuses what could not be lowered into it."""
+    if type(given) is not list:
+        given = list(given)
+    for pair in given:
+        name, value = pair
+        if type(name) is not bytes or type(value) is not bytes or type(pair) is not tuple:
+            return [(bytes(name), bytes(value)) for name, value in given]
+    return given
 
 
 class HttpCall(Call):
@@ -206,7 +209,7 @@ class HttpCall(Call):
 
     def _response(self, body: Any) -> Response:
         head = self._head
-        return Response(head["status"], [_header(pair) for pair in head.get("headers", ())], body)
+        return Response(head["status"], _headers(head.get("headers", ())), body)
 
     def _flush(self) -> None:
         """Turns the held response into a stream, unless it is complete by now."""
@@ -232,3 +235,15 @@ class HttpCall(Call):
         if not more:
             self._state = COMPLETE
             writer.close()
+
+
+async def background_work() -> None:
+    """Returns when no application has anything left to do for a request it has answered."""
+    serving = HttpCall._run.__code__
+    tasks = [
+        task
+        for task in asyncio.all_tasks(loop)
+        if getattr(task.get_coro(), "cr_code", None) is serving
+    ]
+    if tasks:
+        await asyncio.wait(tasks)

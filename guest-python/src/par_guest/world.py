@@ -20,7 +20,7 @@ from wit_world.imports import log
 from wit_world.imports.failure import Failure, Reason
 
 from par_guest import actions, logs, platform_fixes, rest, restoring
-from par_guest.asgi import HttpCall
+from par_guest.asgi import HttpCall, background_work
 from par_guest.context import current_call
 from par_guest.failures import failure_of, load_failure
 from par_guest.lifespan import Lifespan
@@ -79,6 +79,7 @@ class Lifecycle(exports.Lifecycle):
 
     async def stop(self) -> None:
         try:
+            await background_work()
             for lifespan in reversed(_agent.lifespans):
                 await lifespan.shutdown()
         except BaseException as error:
