@@ -59,7 +59,11 @@ fn every_link_leads_somewhere() {
             assert!(file.exists(), "`{link}` in `{}` leads nowhere", path.display());
             if let Some(anchor) = anchor {
                 let there = fs_err::read_to_string(&file).unwrap();
-                assert!(anchors(&there).any(|known| known == anchor), "`{link}` in `{}` has no heading", path.display());
+                assert!(
+                    anchors(&there).any(|known| known == anchor),
+                    "`{link}` in `{}` has no heading",
+                    path.display()
+                );
             }
         }
     }
@@ -70,7 +74,8 @@ fn every_test_a_page_names_exists() {
     let mut named = 0;
     for (path, text) in pages() {
         for code in text.split('`').skip(1).step_by(2) {
-            let Some((program, test)) = PROGRAMS.iter().find_map(|(name, place)| Some((place, code.strip_prefix(name)?)))
+            let Some((program, test)) =
+                PROGRAMS.iter().find_map(|(name, place)| Some((place, code.strip_prefix(name)?)))
             else {
                 continue;
             };
