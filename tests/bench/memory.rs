@@ -15,7 +15,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(crate) struct Memory {
     /// All pages in memory, shared ones included.
     pub(crate) resident_mib: f64,
-    /// Pages nobody else has.
+    /// Pages it has written to. Clean ones, such as the guest's code, are shared with whoever else
+    /// maps the same files.
     pub(crate) private_mib: f64,
 }
 
@@ -43,5 +44,5 @@ fn now(process: u32) -> Outcome<Memory> {
         let kib = line.trim().trim_end_matches("kB").trim_end();
         Ok(f64::from(kib.parse::<u32>()?) / 1024.0)
     };
-    Ok(Memory { resident_mib: mib("Rss:")?, private_mib: mib("Private_Clean:")? + mib("Private_Dirty:")? })
+    Ok(Memory { resident_mib: mib("Rss:")?, private_mib: mib("Private_Dirty:")? })
 }
