@@ -24,7 +24,7 @@ test: fmt-check clippy doc deny python build guest unit it
 
 # Installs the pinned tools the runtime and the tests call.
 tools:
-    @python3 .ci/tools.py uv >&2
+    @python3 .ci/tools.py uv >/dev/null
 
 # Builds `par`, and the program that compiles the guest for this machine.
 build:

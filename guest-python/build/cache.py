@@ -42,7 +42,7 @@ def entry(kind: str, key: str, make: Callable[[Path], None], what: str) -> Path:
 
 def say(text: str) -> None:
     """Tells the person at the terminal what is going on; standard output stays for results."""
-    print(f"guest: {text}", file=sys.stderr, flush=True)
+    print(f"just: {text}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager
