@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -377,11 +378,18 @@ impl<S: Serve> Connection<S> {
         let clock = Clock::start();
         let transport = TokioIo::new(Timed { stream, clock: Arc::clone(&clock) });
         let (service, peer, requests) = (self.service, self.peer, Arc::clone(&clock));
-        let answers = service_fn(move |request| {
+        let stage = self.stage.clone();
+        let answers = service_fn(move |request: Request<Incoming>| {
             let in_flight = requests.request();
             let service = Arc::clone(&service);
+            let (version, stage) = (request.version(), stage.clone());
             async move {
-                let response = service.answer(request, peer).await;
+                let mut response = service.answer(request, peer).await;
+                // hyper says so only from the moment this connection has heard of the drain;
+                // a client must not send another request in between.
+                if version < Version::HTTP_2 && *stage.borrow() != Stage::Serving {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
                 Ok::<_, Infallible>(response.map(|body| Tracked::new(body, in_flight)))
             }
         });

@@ -125,3 +125,41 @@ pub struct Limits {
     /// Instances that share the load.
     pub instances: InstanceCount,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{InstanceCount, MemoryLimit, OutOfRange, RequestTimeout};
+    use std::time::Duration;
+
+    #[test]
+    fn memory_is_between_what_the_interpreter_needs_and_what_it_can_address() {
+        assert_eq!(MemoryLimit::from_mib(63), Err(OutOfRange { expected: "64 to 4096 MiB", got: 63 }));
+        assert_eq!(MemoryLimit::from_mib(64).map(MemoryLimit::bytes), Ok(64 << 20));
+        assert_eq!(MemoryLimit::from_mib(4096).map(MemoryLimit::bytes), Ok(4096 << 20));
+        assert_eq!(
+            MemoryLimit::from_mib(4097).map_err(|error| error.to_string()),
+            Err("expected 64 to 4096 MiB, got `4097`".to_owned())
+        );
+        assert!(MemoryLimit::from_mib(u64::MAX).is_err());
+    }
+
+    #[test]
+    fn a_request_takes_more_than_nothing_and_at_most_a_day() {
+        let day = Duration::from_secs(86_400);
+        assert!(RequestTimeout::new(Duration::ZERO).is_err());
+        assert_eq!(
+            RequestTimeout::new(Duration::from_millis(1)).map(RequestTimeout::duration),
+            Ok(Duration::from_millis(1))
+        );
+        assert_eq!(RequestTimeout::new(day).map(RequestTimeout::duration), Ok(day));
+        assert!(RequestTimeout::new(day + Duration::from_millis(1)).is_err());
+    }
+
+    #[test]
+    fn there_are_1_to_256_instances() {
+        assert!(InstanceCount::new(0).is_err());
+        assert_eq!(InstanceCount::new(1).map(InstanceCount::get), Ok(1));
+        assert_eq!(InstanceCount::new(256).map(InstanceCount::get), Ok(256));
+        assert!(InstanceCount::new(257).is_err());
+    }
+}

@@ -35,3 +35,35 @@ impl Alarm {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Alarm;
+    use std::time::Duration;
+    use tokio::time::timeout;
+
+    const HOUR: u64 = 3_600_000_000_000;
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn an_alarm_that_is_moved_while_somebody_waits_rings_at_the_new_time() {
+        let alarm = Alarm::default();
+        alarm.set(HOUR);
+
+        let (rang, ()) = tokio::join!(timeout(PATIENCE, alarm.rings()), async { alarm.set(0) });
+
+        assert!(rang.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_alarm_nobody_set_or_set_out_of_reach_does_not_ring() {
+        let alarm = Alarm::default();
+        assert!(timeout(Duration::from_millis(20), alarm.rings()).await.is_err());
+
+        alarm.set(u64::MAX);
+        assert!(timeout(Duration::from_millis(20), alarm.rings()).await.is_err());
+
+        alarm.set(1);
+        assert!(timeout(PATIENCE, alarm.rings()).await.is_ok());
+    }
+}

@@ -132,3 +132,39 @@ pub(crate) fn start_error(failure: Failure) -> StartError {
     };
     StartError::Agent { reason, message, traceback }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{headers, status};
+    use crate::call::CallError;
+
+    fn refusal<T: std::fmt::Debug>(result: Result<T, CallError>) -> String {
+        match result {
+            Err(CallError::Protocol(text)) => text,
+            other => format!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_status_is_one_that_ends_a_request() {
+        assert_eq!(status(204).map(|status| status.as_u16()), Ok(204));
+        assert_eq!(status(599).map(|status| status.as_u16()), Ok(599));
+        assert_eq!(refusal(status(101)), "`101` is not the status of a response");
+        assert_eq!(refusal(status(7)), "`7` is not the status of a response");
+        assert_eq!(refusal(status(1000)), "`1000` is not the status of a response");
+    }
+
+    #[test]
+    fn headers_keep_their_order_and_never_carry_a_second_line() {
+        let pair = |name: &[u8], value: &[u8]| (name.to_vec(), value.to_vec());
+
+        let kept = headers(vec![pair(b"set-cookie", b"a=1"), pair(b"Set-Cookie", b"b=\xfc")]).unwrap_or_default();
+        let values: Vec<&[u8]> = kept.get_all("set-cookie").iter().map(http::HeaderValue::as_bytes).collect();
+        assert_eq!(values, [b"a=1".as_slice(), b"b=\xfc"]);
+
+        let forged = headers(vec![pair(b"x-note", b"a\r\nset-cookie: b")]);
+        assert_eq!(refusal(forged), "the value of header `x-note` holds a control character");
+        let nameless = headers(vec![pair(b"x note", b"")]);
+        assert_eq!(refusal(nameless), "`x note` is not a header name");
+    }
+}
