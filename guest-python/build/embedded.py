@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from build.errors import BuildError
+from build.unpacking import unpack_tar
 from build.wasm import export_names, sections
 
 ZSTANDARD_MAGIC = bytes.fromhex("28b52ffd")
@@ -60,7 +61,7 @@ def unpack(output: Path) -> None:
         elif content[257:262] == b"ustar":
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
                 if "encodings/__init__.py" in archive.getnames():
-                    archive.extractall(output / "python", filter="data")
+                    unpack_tar(archive, output / "python")
     if wanted or not (output / "python").is_dir():
         missing = ", ".join(wanted) or "the standard library"
         raise BuildError(f"`{module}` does not hold {missing} where it used to")

@@ -13,7 +13,7 @@ PYTHON_VERSION = "3.14"
 
 def interpreter_key() -> str:
     """The content address of what `interpreter()` returns."""
-    program = [GUEST_PYTHON / "build" / name for name in ("embedded.py", "wasm.py")]
+    program = [GUEST_PYTHON / "build" / name for name in ("embedded.py", "unpacking.py", "wasm.py")]
     return Inputs("interpreter").files(PINNED, *program).key()
 
 

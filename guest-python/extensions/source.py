@@ -8,6 +8,7 @@ from build.errors import BuildError
 from build.key import file_digest
 from build.run import run
 from build.tools import tools
+from build.unpacking import unpack_tar
 from extensions.table import Extension
 
 
@@ -48,6 +49,6 @@ def fetch_source(extension: Extension, environment: dict[str, str], work: Path) 
             f"expected sha256:{extension.sha256}, got sha256:{found}"
         )
     with tarfile.open(archive) as packed:
-        packed.extractall(work / "source", filter="data")
+        unpack_tar(packed, work / "source")
     (tree,) = (work / "source").iterdir()
     return tree

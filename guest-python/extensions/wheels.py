@@ -16,7 +16,8 @@ from extensions.toolchain import Toolchain, toolchain
 from extensions.wheel import wheel_name, write_wheel
 
 PROGRAM = [
-    GUEST_PYTHON / "build" / name for name in ("embedded.py", "interpreter.py", "wasm.py")
+    GUEST_PYTHON / "build" / name
+    for name in ("embedded.py", "interpreter.py", "unpacking.py", "wasm.py")
 ] + [
     GUEST_PYTHON / "extensions" / name
     for name in ("debian.py", "prune.py", "rust.py", "source.py", "toolchain.py", "wheel.py")
