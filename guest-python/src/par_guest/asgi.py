@@ -32,6 +32,9 @@ ASGI_VERSION = {"version": "3.0", "spec_version": "2.3"}
 # More than this is not held back in the hope that the response is complete soon.
 HELD_BYTES = 64 * 1024
 
+# Values of a request head before its headers.
+HEAD_VALUES = 11
+
 # What the response has come to.
 EXPECT_START = 0
 EXPECT_BODY = 1
@@ -44,15 +47,41 @@ class ClientDisconnected(OSError):
     """Raised by `send` when nobody receives the response any more."""
 
 
-def _headers(given: Any) -> list[tuple[bytes, bytes]]:
-    """Headers as the world wants them; refuses what could not be lowered into it."""
-    if type(given) is not list:
-        given = list(given)
-    for pair in given:
-        name, value = pair
-        if type(name) is not bytes or type(value) is not bytes or type(pair) is not tuple:
-            return [(bytes(name), bytes(value)) for name, value in given]
-    return given
+def _scope(head: bytes) -> dict[str, Any]:
+    """The ASGI scope of a request; the order of the head is that of `wit/http.wit`."""
+    values = head.split(b"\0")
+    (
+        method,
+        http_version,
+        scheme,
+        path,
+        raw_path,
+        query_string,
+        root_path,
+        client,
+        client_port,
+        server,
+        server_port,
+    ) = values[:HEAD_VALUES]
+    return {
+        "type": "http",
+        "asgi": ASGI_VERSION,
+        "http_version": http_version.decode(),
+        "method": method.decode(),
+        "scheme": scheme.decode(),
+        "path": path.decode(),
+        "raw_path": raw_path,
+        "query_string": query_string,
+        "root_path": root_path.decode(),
+        "headers": list(zip(values[HEAD_VALUES::2], values[HEAD_VALUES + 1 :: 2], strict=True)),
+        "client": (client.decode(), int(client_port)) if client else None,
+        "server": (server.decode(), int(server_port)),
+    }
+
+
+def _joined(headers: Any) -> bytes:
+    """Headers as the world wants them; raises for what is not pairs of bytes."""
+    return b"\0".join([part for name, value in headers for part in (name, value)])
 
 
 class HttpCall(Call):
@@ -61,7 +90,7 @@ class HttpCall(Call):
     __slots__ = (
         "_app",
         "_ended",
-        "_head",
+        "_headers",
         "_held",
         "_held_bytes",
         "_id",
@@ -69,6 +98,7 @@ class HttpCall(Call):
         "_request_body",
         "_scope",
         "_state",
+        "_status",
         "_writer",
     )
 
@@ -77,20 +107,7 @@ class HttpCall(Call):
         self._token = 0
         self._app = app
         self._id = request.id
-        self._scope = scope = {
-            "type": "http",
-            "asgi": ASGI_VERSION,
-            "http_version": request.http_version,
-            "method": request.method,
-            "scheme": request.scheme,
-            "path": request.path,
-            "raw_path": request.raw_path,
-            "query_string": request.query,
-            "root_path": request.root_path,
-            "headers": request.headers,
-            "client": request.client,
-            "server": request.server,
-        }
+        self._scope = scope = _scope(request.head)
         if state is not None:
             scope["state"] = state.copy()
         body = request.body
@@ -190,12 +207,11 @@ class HttpCall(Call):
         elif kind == "http.response.start":
             if state != EXPECT_START:
                 self._misplaced(kind)
-            status = message["status"]
-            if type(status) is not int:  # an `HTTPStatus`, from most frameworks
-                message = {**message, "status": int(status)}
-            if not 100 <= message["status"] <= 999:
+            status = int(message["status"])  # an `HTTPStatus`, from most frameworks
+            if not 100 <= status <= 999:
                 raise ValueError(f"`{status}` is not an HTTP status")
-            self._head = message
+            self._status = status
+            self._headers = _joined(message.get("headers", ()))
             self._state = EXPECT_BODY
         elif not kind.startswith("http.response."):
             self._misplaced(kind)
@@ -208,8 +224,7 @@ class HttpCall(Call):
         self.answer(Ok(self._response(Body_Complete(bytes(body)) if body else Body_Empty())))
 
     def _response(self, body: Any) -> Response:
-        head = self._head
-        return Response(head["status"], _headers(head.get("headers", ())), body)
+        return Response(self._status, self._headers, body)
 
     def _flush(self) -> None:
         """Turns the held response into a stream, unless it is complete by now."""

@@ -15,7 +15,6 @@ from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import lifecycle as world
 from wit_world.exports.actions import Parameters_Json
-from wit_world.exports.http import Surface
 from wit_world.imports import log
 from wit_world.imports.failure import Failure, Reason
 
@@ -93,7 +92,7 @@ class Http(exports.Http):
     """`http`: one request."""
 
     def handle(self, request: Any) -> Any:
-        served = _agent.ui if request.surface is Surface.UI else _agent.rest
+        served = _agent.ui if request.ui else _agent.rest
         if served is None:
             return _refuse("the agent has no such surface")
         return HttpCall(served.asgi, request, served.lifespan.state)
