@@ -12,7 +12,9 @@ mod servers;
 use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use hyper::StatusCode;
 
 use figures::{Figures, median};
 use load::Question;
@@ -76,6 +78,7 @@ fn measure(effort: &Effort, python: &str, results: &str) -> Outcome<()> {
     let site = Site::new(PathBuf::from(python))?;
     let mut figures = Figures::new();
     starts(&site, effort, &mut figures)?;
+    overrun(&site, effort, &mut figures)?;
     latency(&site, effort, &mut figures)?;
     throughput(&site, effort, &mut figures)?;
     memory(&site, &mut figures)?;
@@ -88,13 +91,33 @@ fn starts(site: &Site, effort: &Effort, figures: &mut Figures) -> Outcome<()> {
     for (agent, name) in [("plain", "plain ASGI agent"), ("orders", "FastAPI agent")] {
         figures::say(&format!("starting the {name}"));
         drop(site.par(agent, 1, Cores::All)?);
-        let mut times = Vec::new();
+        let (mut up, mut down) = (Vec::new(), Vec::new());
         for _ in 0..effort.starts {
             let server = site.par(agent, 1, Cores::All)?;
-            times.push(server.ready_after.as_secs_f64() * 1e3);
+            up.push(server.ready_after.as_secs_f64() * 1e3);
+            down.push(server.stop()?.as_secs_f64() * 1e3);
         }
-        figures.add(&format!("start.{agent}"), &format!("process start to /health 200, {name}"), median(times), "ms");
+        figures.add(&format!("start.{agent}"), &format!("process start to /health 200, {name}"), median(up), "ms");
+        figures.add(&format!("stop.{agent}"), &format!("TERM to exit, idle, {name}"), median(down), "ms");
     }
+    Ok(())
+}
+
+/// How long after its deadline a request to code that never yields gets its error.
+fn overrun(site: &Site, effort: &Effort, figures: &mut Figures) -> Outcome<()> {
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    figures::say("asking what never yields");
+    let mut times = Vec::new();
+    for _ in 0..effort.rounds {
+        let server = site.par_with_timeout("plain", 1, Cores::All, TIMEOUT)?;
+        let asked = Instant::now();
+        let status = load::status(server.address, "/spin")?;
+        if status != StatusCode::GATEWAY_TIMEOUT {
+            return Err(format!("`/spin` was answered with {status}").into());
+        }
+        times.push(asked.elapsed().saturating_sub(TIMEOUT).as_secs_f64() * 1e3);
+    }
+    figures.add("overrun", "overrun of a request to `while True`", median(times), "ms");
     Ok(())
 }
 

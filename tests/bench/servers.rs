@@ -55,12 +55,24 @@ impl Site {
 
     /// PAR with one of the agents of this benchmark, ready.
     pub(crate) fn par(&self, agent: &str, instances: usize, cores: Cores) -> Outcome<Server> {
+        self.par_with_timeout(agent, instances, cores, Duration::from_secs(30))
+    }
+
+    /// PAR whose requests may take that long, in whole seconds.
+    pub(crate) fn par_with_timeout(
+        &self,
+        agent: &str,
+        instances: usize,
+        cores: Cores,
+        timeout: Duration,
+    ) -> Outcome<Server> {
         let [rest, a2a, ui] = [free_port()?, free_port()?, free_port()?];
         let mut command = command(&self.par, cores);
         command.arg("run").arg(self.here.join("agents").join(agent));
         command.env("AGENT_APP_ID", "bench").env("LOG_LEVEL", "warning");
         command.env("REST_PORT", rest.to_string()).env("A2A_PORT", a2a.to_string()).env("UI_PORT", ui.to_string());
         command.env("PAR_INSTANCES", instances.to_string());
+        command.env("REQUEST_TIMEOUT_SEC", timeout.as_secs().to_string());
         self.start(command, "par", rest, "/health")
     }
 
@@ -126,11 +138,24 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Ends the server with TERM and says how long that took.
+    pub(crate) fn stop(mut self) -> Outcome<Duration> {
+        let asked = Instant::now();
+        kill_process(Pid::from_child(&self.process), Signal::TERM)?;
+        let status = self.process.wait()?;
+        if status.success() { Ok(asked.elapsed()) } else { Err(format!("after TERM: {status}").into()) }
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
-        // Not a kill: uvicorn has children of its own to end. Nobody is left to tell of errors.
-        let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
-        let _ = self.process.wait();
+        // A process that ended may have lent its number to another one.
+        if matches!(self.process.try_wait(), Ok(None)) {
+            // Not a kill: uvicorn has children of its own to end. Nobody is left to tell of errors.
+            let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
+            let _ = self.process.wait();
+        }
     }
 }
 
