@@ -1,4 +1,6 @@
 //! From the start of the process to its exit.
+//!
+//! One file although it is long: the tests follow the phases in order and share their few functions.
 
 use std::net::TcpListener;
 

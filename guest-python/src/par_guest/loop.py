@@ -40,7 +40,6 @@ WAIT = 2
 
 EVENT_NONE = 0
 EVENT_SUBTASK = 1
-SUBTASK_RETURNED = 2
 
 # A loop that always has something ready (a task spinning on `sleep(0)`) must still let new
 # calls in: after this many passes it goes back to the host once.
