@@ -1,10 +1,13 @@
 //! The integration tests of PAR: the real program with the real guest, as a platform would run
 //! them. Needs `just guest` and a built `par`.
 //!
-//! A test's doc comment names the rows of the checklist it holds; `ROWS.md` is made from them.
+//! A test's doc comment names the rows of the checklist it holds; `ROWS.md` is made from them, and so is
+//! `HOSTILE.md` from the hostile cases it names.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod a2a;
+mod cases;
+mod claims;
 mod configuration;
 mod conventions;
 mod documentation;

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
 
 use par_tests::repository;
+
+use crate::claims;
 
 /// The rows that must have a test. The others are later work, or say nothing about a program.
 const ROWS: [RangeInclusive<u16>; 8] = [1..=2, 4..=40, 53..=62, 72..=103, 112..=119, 133..=153, 171..=198, 210..=217];
@@ -17,56 +18,18 @@ const ELSEWHERE: [(u16, &str, &str); 2] = [
     (211, "host/src/config/variables.rs", "fn the_page_has_exactly_the_rows_of_the_table()"),
 ];
 
-/// The rows and tests of one source: doc comments above test functions.
-fn tests_of(path: &Path, module: &str) -> Vec<(u16, String)> {
-    let text = fs_err::read_to_string(path).unwrap();
-    let (mut comment, mut found, mut is_test) = (String::new(), Vec::new(), false);
-    for line in text.lines().map(str::trim) {
-        if let Some(documentation) = line.strip_prefix("///") {
-            comment.push_str(documentation);
-        } else if line.starts_with("#[") {
-            is_test |= line.contains("test]");
-        } else {
-            let name = line.split_once("fn ").and_then(|(_, rest)| rest.split('(').next());
-            if let Some(name) = name.filter(|_| is_test) {
-                found.extend(rows_in(&comment).map(|row| (row, format!("{module}::{name}"))));
-            }
-            (comment, is_test) = (String::new(), false);
-        }
-    }
-    found
-}
-
 /// `R031`, `R150` …
 fn rows_in(text: &str) -> impl Iterator<Item = u16> {
     text.split(|character: char| !character.is_ascii_alphanumeric())
         .filter_map(|word| word.strip_prefix('R').filter(|digits| digits.len() == 3)?.parse().ok())
 }
 
-fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs_err::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-}
-
 /// Each row with its tests.
 fn held() -> BTreeMap<u16, BTreeSet<String>> {
-    let mut files = Vec::new();
-    for directory in ["tests/it", "host"] {
-        sources(&repository().join(directory), &mut files);
-    }
     let mut held: BTreeMap<u16, BTreeSet<String>> = BTreeMap::new();
-    for file in files {
-        let path = file.strip_prefix(repository()).unwrap().with_extension("");
-        let path = path.to_str().unwrap();
-        let module = path.strip_prefix("tests/it/").map_or(path.to_owned(), |module| format!("it {module}"));
-        for (row, test) in tests_of(&file, &module) {
-            held.entry(row).or_default().insert(test);
+    for claim in claims::all() {
+        for row in rows_in(&claim.comment) {
+            held.entry(row).or_default().insert(claim.test.clone());
         }
     }
     held
