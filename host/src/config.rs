@@ -17,6 +17,7 @@ pub mod variables;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use par_policy::outbound::OutboundLimits;
 use par_policy::{InstanceCount, Limits, MemoryLimit, OutOfRange, RequestTimeout};
 
 pub use base_path::BasePath;
@@ -166,7 +167,8 @@ fn limits(reader: &mut Reader<'_>, places: &Places) -> Option<Limits> {
         |text| InstanceCount::new(whole(text, 0, u64::MAX)?).map_err(expected),
         || InstanceCount::one_per_core(places.cores),
     );
-    Some(Limits { memory: memory?, request_timeout: request_timeout?, instances: instances? })
+    let outbound = OutboundLimits::DEFAULT;
+    Some(Limits { memory: memory?, request_timeout: request_timeout?, instances: instances?, outbound })
 }
 
 #[cfg(test)]

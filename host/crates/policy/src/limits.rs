@@ -3,6 +3,8 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::outbound::OutboundLimits;
+
 /// A limit the operator set to a value no instance can run with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, got `{got}`")]
@@ -124,6 +126,8 @@ pub struct Limits {
     pub request_timeout: RequestTimeout,
     /// Instances that share the load.
     pub instances: InstanceCount,
+    /// Outbound requests.
+    pub outbound: OutboundLimits,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use par_policy::outbound::OutboundLimits;
 use par_policy::{Grants, InstanceCount, Limits, MemoryLimit, RequestTimeout};
 use par_sandbox::call::{HttpCall, ReplyBody, RequestBody, Surface};
 use par_sandbox::{AgentSpec, Engine, Guest, RestEntry, Sandbox, SandboxSpec, StartError};
@@ -45,6 +46,7 @@ async fn try_guest() -> Result<String, Failure> {
         memory: MemoryLimit::DEFAULT,
         request_timeout: RequestTimeout::DEFAULT,
         instances: InstanceCount::new(1)?,
+        outbound: OutboundLimits::DEFAULT,
     };
     let deadline = Instant::now() + limits.request_timeout.duration();
     let spec = SandboxSpec {

@@ -1,0 +1,107 @@
+//! One use of a capability, or one denial, as a value. Who writes it down is not decided here.
+
+use crate::{Denial, DenialCode, Granted, Origin, RuleId};
+
+/// What was used or denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Capability {
+    /// An outbound request.
+    Outbound,
+    /// A secret put into a header.
+    Secrets,
+    /// A variable of the environment.
+    Env,
+    /// A file or directory outside the package.
+    Files,
+    /// A limit that was reached.
+    Limits,
+}
+
+impl Capability {
+    /// The word for it: the key in policy, table and event.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Secrets => "secrets",
+            Self::Env => "env",
+            Self::Files => "files",
+            Self::Limits => "limits",
+        }
+    }
+}
+
+/// What was decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Decision {
+    /// It was granted and happened.
+    Allowed,
+    /// It was denied and did not happen.
+    Denied,
+    /// It would have been denied and happened, because the policy only observes.
+    Observed,
+}
+
+impl Decision {
+    /// The word for it in events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Observed => "observed",
+        }
+    }
+}
+
+/// One use of a capability, or one denial. Holds no query, header or value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// What was used or denied.
+    pub capability: Capability,
+    /// What was decided.
+    pub decision: Decision,
+    /// What it was about: method and URL without query, a name, a path.
+    pub target: String,
+    /// The rule that decided; `None` where nothing was granted.
+    pub rule: Option<RuleId>,
+    /// Who wanted the grant; `None` for a denial.
+    pub origin: Option<Origin>,
+    /// Why it was denied, or would have been.
+    pub code: Option<DenialCode>,
+}
+
+impl AuditEvent {
+    /// Something granted was used.
+    #[must_use]
+    pub fn allowed<T>(capability: Capability, target: impl Into<String>, granted: &Granted<T>) -> Self {
+        Self {
+            capability,
+            decision: Decision::Allowed,
+            target: target.into(),
+            rule: Some(granted.rule.clone()),
+            origin: Some(granted.origin),
+            code: None,
+        }
+    }
+
+    /// Something was denied.
+    #[must_use]
+    pub fn denied(capability: Capability, target: impl Into<String>, denial: &Denial) -> Self {
+        Self {
+            capability,
+            decision: Decision::Denied,
+            target: target.into(),
+            rule: denial.rule().cloned(),
+            origin: None,
+            code: Some(denial.code()),
+        }
+    }
+
+    /// Something would have been denied, and the policy only observes.
+    #[must_use]
+    pub fn observed(capability: Capability, target: impl Into<String>, denial: &Denial) -> Self {
+        Self { decision: Decision::Observed, ..Self::denied(capability, target, denial) }
+    }
+}
