@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use par_apkg::Package;
+use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
 use par_policy::Grants;
 use par_sandbox::{AgentDescription, AgentSpec, Engine, Guest, Sandbox, SandboxSpec};
@@ -55,8 +56,9 @@ pub(super) async fn load(
     console.phase(BootPhase::Download, "looking for the package");
     let verified = clock.time(BootPhase::Download, blocking(move || Ok(fetch::fetch(&source, demands)?))).await?;
 
+    let limits = ArchiveLimits::package(config.package.max_bytes);
     console.phase(BootPhase::Extract, "reading the package");
-    let (package, scratch) = clock.time(BootPhase::Extract, blocking(move || open(verified))).await?;
+    let (package, scratch) = clock.time(BootPhase::Extract, blocking(move || open(verified, limits))).await?;
     let manifest = &package.manifest;
     let package_id = format!("{}@{}", manifest.name, manifest.version);
     console.done(BootPhase::Extract, &package_id, clock);
@@ -116,11 +118,11 @@ fn not_served(manifest: &Manifest) -> impl Iterator<Item = &'static str> {
     http.into_iter().chain(exports)
 }
 
-fn open(verified: VerifiedPackage) -> Result<(Package, TempDir), BootError> {
+fn open(verified: VerifiedPackage, limits: ArchiveLimits) -> Result<(Package, TempDir), BootError> {
     let scratch = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir().map_err(BootError::System)?;
     let package = match verified {
-        VerifiedPackage::Archive { file, name } => Package::open_archive(file, &name, scratch.path())?,
-        VerifiedPackage::Directory(path) => Package::open(&path, scratch.path())?,
+        VerifiedPackage::Archive { file, name } => Package::open_archive(file, &name, scratch.path(), limits)?,
+        VerifiedPackage::Directory(path) => Package::open(&path, scratch.path(), limits)?,
     };
     Ok((package, scratch))
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use par_apkg::Package;
+use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
 use par_apkg::requirement::DependencySource;
 
@@ -12,7 +13,7 @@ use super::error::BootError;
 /// Opens a package and describes it.
 pub(super) fn describe(path: &Path) -> Result<String, BootError> {
     let scratch = tempfile::tempdir().map_err(BootError::System)?;
-    let package = Package::open(path, scratch.path())?;
+    let package = Package::open(path, scratch.path(), ArchiveLimits::PACKAGE)?;
     Ok(text(&package))
 }
 

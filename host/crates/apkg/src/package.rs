@@ -113,11 +113,12 @@ impl Package {
     /// Opens a package file or a package directory.
     ///
     /// A file is unpacked into a new private directory below `scratch`, which is removed when
-    /// the package is dropped. A directory is used where it is and never written to.
+    /// the package is dropped. A directory is used where it is and never written to. `limits` hold
+    /// for a file; what lies in a directory is there already.
     ///
     /// # Errors
     /// [`PackageError`] for the first thing that is wrong. Nothing unpacked is left behind.
-    pub fn open(path: &Path, scratch: &Path) -> Result<Self, PackageError> {
+    pub fn open(path: &Path, scratch: &Path, limits: ArchiveLimits) -> Result<Self, PackageError> {
         let subject = subject_of(path);
         let cannot_open = |source| PackageError::Open { subject: subject.clone(), source };
         let file = cap_std::fs::File::open_ambient(path, ambient_authority()).map_err(cannot_open)?;
@@ -125,7 +126,7 @@ impl Package {
             let root = Dir::from_std_file(file.into_std());
             return Self::read(root, path.to_owned(), &subject, None, None);
         }
-        Self::open_archive(file.into_std(), &subject, scratch)
+        Self::open_archive(file.into_std(), &subject, scratch, limits)
     }
 
     /// Unpacks and opens a package from an open file: the bytes whose digest was checked are
@@ -135,9 +136,14 @@ impl Package {
     ///
     /// # Errors
     /// As [`Package::open`].
-    pub fn open_archive(file: File, subject: &str, scratch: &Path) -> Result<Self, PackageError> {
+    pub fn open_archive(
+        file: File,
+        subject: &str,
+        scratch: &Path,
+        limits: ArchiveLimits,
+    ) -> Result<Self, PackageError> {
         let cannot_open = |source| PackageError::Open { subject: subject.to_owned(), source };
-        let archive = Archive::open(file, subject, ArchiveLimits::PACKAGE)?;
+        let archive = Archive::open(file, subject, limits)?;
         let unpacked = tempfile::Builder::new().prefix("package-").tempdir_in(scratch).map_err(cannot_open)?;
         let root = Dir::open_ambient_dir(unpacked.path(), ambient_authority()).map_err(cannot_open)?;
         let extracted = archive.extract(&root)?;

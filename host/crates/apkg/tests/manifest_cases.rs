@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use par_apkg::Package;
+use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, RestEntry, UiSource};
 
 fn cases() -> Vec<PathBuf> {
@@ -17,7 +18,7 @@ fn cases() -> Vec<PathBuf> {
 
 /// The name of the file the outcome belongs in, and its content.
 fn outcome(case: &Path) -> (&'static str, String) {
-    match Package::open(case, Path::new("unused: directories are not unpacked")) {
+    match Package::open(case, Path::new("unused: directories are not unpacked"), ArchiveLimits::PACKAGE) {
         Ok(package) => ("ok.txt", describe(&package)),
         Err(error) => {
             let mut text = format!("error: {error}\n");

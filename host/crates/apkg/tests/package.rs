@@ -4,6 +4,7 @@
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
+use par_apkg::archive::{ArchiveError, ArchiveLimits, Refusal};
 use par_apkg::requirement::{DependencySource, InstallMetadata};
 use par_apkg::{Package, PackageError};
 use tempfile::TempDir;
@@ -44,7 +45,7 @@ impl Place {
     }
 
     fn open(&self, path: &Path) -> Result<Package, PackageError> {
-        Package::open(path, self.scratch.path())
+        Package::open(path, self.scratch.path(), ArchiveLimits::PACKAGE)
     }
 
     fn left_in_scratch(&self) -> usize {
@@ -192,4 +193,26 @@ fn a_manifest_larger_than_any_real_one_is_not_read() {
 
     assert!(error.to_string().starts_with("`agent.yaml` in `"), "{error}");
     assert!(error.to_string().ends_with("` is larger than 256 KiB"), "{error}");
+}
+
+/// R202, hostile 24: the limits of a package are those it is opened with, also above the usual ones.
+#[test]
+fn the_operator_decides_how_large_a_package_may_be() {
+    let limits = ArchiveLimits::package(300 << 20);
+    assert_eq!((limits.archive_bytes, limits.unpacked_bytes), (300 << 20, 600 << 20));
+    let limits = ArchiveLimits::package(1 << 20);
+    assert_eq!((limits.archive_bytes, limits.unpacked_bytes), (1 << 20, 256 << 20));
+
+    let place = Place::new();
+    let path = place.archive(&[("agent.yaml", MANIFEST), ("routes.py", "print(1)")]);
+    let size = fs_err::metadata(&path).unwrap().len();
+    let open = |bytes| Package::open(&path, place.scratch.path(), ArchiveLimits::package(bytes));
+
+    assert!(open(size).is_ok());
+    let error = open(size - 1).unwrap_err();
+    let PackageError::Archive(ArchiveError { refusal: Refusal::ArchiveBytes { limit }, .. }) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(limit, size - 1);
+    assert_eq!(place.left_in_scratch(), 0);
 }

@@ -15,8 +15,21 @@ const END_SIGNATURE: [u8; 4] = *b"PK\x05\x06";
 const ZIP64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
 const LONGEST_COMMENT: usize = 65_535;
 
-/// Checks that the file is exactly one archive, within the limits, and returns its size.
-pub(super) fn check(file: &mut (impl Read + Seek), limits: &ArchiveLimits) -> Result<u64, Refusal> {
+/// Where the directory of an archive is, as its end record says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Directory {
+    /// Its first byte.
+    pub(super) start: u64,
+    /// Its length. Unit: bytes.
+    pub(super) bytes: u64,
+    /// How many records it has.
+    pub(super) entries: usize,
+    /// The length of the whole file. Unit: bytes.
+    pub(super) archive_bytes: u64,
+}
+
+/// Checks that the file is exactly one archive, within the limits, and says where its directory is.
+pub(super) fn check(file: &mut (impl Read + Seek), limits: &ArchiveLimits) -> Result<Directory, Refusal> {
     let size = file.seek(SeekFrom::End(0)).map_err(Refusal::Read)?;
     if size > limits.archive_bytes {
         return Err(Refusal::ArchiveBytes { limit: limits.archive_bytes });
@@ -44,7 +57,12 @@ pub(super) fn check(file: &mut (impl Read + Seek), limits: &ArchiveLimits) -> Re
     if u64::from(directory_offset) + u64::from(directory_bytes) != end_offset {
         return Err(Refusal::Ambiguous { because: "there are bytes before the archive or after its directory" });
     }
-    Ok(size)
+    Ok(Directory {
+        start: directory_offset.into(),
+        bytes: directory_bytes.into(),
+        entries: entries.into(),
+        archive_bytes: size,
+    })
 }
 
 fn read_tail(file: &mut (impl Read + Seek), size: u64) -> Result<Vec<u8>, Refusal> {

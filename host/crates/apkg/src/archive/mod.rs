@@ -6,6 +6,7 @@
 
 mod extract;
 mod frame;
+mod layout;
 mod limits;
 mod listing;
 mod path;
@@ -43,7 +44,8 @@ impl<R: Read + Seek> Archive<R> {
     /// [`ArchiveError`] for the first thing that is refused.
     pub fn open(mut file: R, subject: &str, limits: ArchiveLimits) -> Result<Self, ArchiveError> {
         let refused = |refusal: Refusal| refusal.of(subject);
-        let size = frame::check(&mut file, &limits).map_err(refused)?;
+        let directory = frame::check(&mut file, &limits).map_err(refused)?;
+        layout::check(&mut file, &directory).map_err(refused)?;
         let config = Config { archive_offset: ArchiveOffset::Known(0) };
         let mut zip = ZipArchive::with_config(config, file).map_err(|source| refused(Refusal::Directory { source }))?;
         if zip.has_duplicate_names() {
@@ -52,7 +54,7 @@ impl<R: Read + Seek> Archive<R> {
         let entries = listing::read(&zip, &limits).map_err(refused)?;
         listing::refuse_second_names(&mut zip).map_err(refused)?;
         zip.validate_header_consistency().map_err(|source| refused(Refusal::Inconsistent { source }))?;
-        Ok(Self { zip, entries, size, subject: subject.to_owned(), limits })
+        Ok(Self { zip, entries, size: directory.archive_bytes, subject: subject.to_owned(), limits })
     }
 
     /// What the archive holds, in its own order. Sizes are what the archive claims.

@@ -72,10 +72,12 @@ impl AsRef<std::path::Path> for EntryPath {
 }
 
 /// What two paths have in common when a file system somewhere would take them for one: their
-/// letters without case, in one Unicode form.
+/// letters without case, in one Unicode form, and components without dots and spaces at the end.
 pub(super) fn folded(path: &str) -> String {
     // Upper case first: it maps `ß` and `ſ` to the letters other systems compare them by.
-    path.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
+    let letters: String = path.nfkc().flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect();
+    let components: Vec<&str> = letters.split('/').map(|component| component.trim_end_matches(['.', ' '])).collect();
+    components.join("/")
 }
 
 fn has_drive(name: &str) -> bool {

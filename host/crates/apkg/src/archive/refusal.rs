@@ -58,6 +58,13 @@ pub enum Refusal {
         #[source]
         source: zip::result::ZipError,
     },
+    /// What stands before the content of an entry is not what the directory says about it: its
+    /// name, its sizes, its checksum or its flags.
+    #[error("has an entry its directory describes differently: `{}`", Quoted(.name))]
+    Differs {
+        /// The name of the entry in the directory.
+        name: String,
+    },
     /// The archive file itself is too large.
     #[error("is larger than {} MiB", .limit >> 20)]
     ArchiveBytes {

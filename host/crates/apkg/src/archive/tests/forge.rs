@@ -6,6 +6,12 @@ pub(super) struct Forged {
     pub(super) name: Vec<u8>,
     /// The name in the local header, if it differs.
     pub(super) local_name: Option<Vec<u8>>,
+    /// Checksum and sizes in the local header, if they differ.
+    pub(super) local_fields: Option<[u32; 3]>,
+    /// Additional fields of the local header, if they differ.
+    pub(super) local_extra: Option<Vec<u8>>,
+    /// Bytes between the content and the next entry.
+    pub(super) behind: Vec<u8>,
     /// The bytes in the archive, after compression.
     pub(super) stored: Vec<u8>,
     pub(super) method: u16,
@@ -16,6 +22,8 @@ pub(super) struct Forged {
     /// The system the archive claims to come from; 3 is Unix.
     pub(super) system: u8,
     pub(super) extra: Vec<u8>,
+    /// Date and time as zip files write them.
+    pub(super) modified: [u16; 2],
 }
 
 impl Forged {
@@ -23,6 +31,9 @@ impl Forged {
         Self {
             name: name.as_bytes().to_vec(),
             local_name: None,
+            local_fields: None,
+            local_extra: None,
+            behind: Vec::new(),
             stored: content.as_bytes().to_vec(),
             method: 0,
             flags: 1 << 11,
@@ -31,6 +42,7 @@ impl Forged {
             mode: 0o100_644,
             system: 3,
             extra: Vec::new(),
+            modified: [0, 0x21],
         }
     }
 
@@ -58,12 +70,24 @@ impl Forged {
         Self { stored, method: 8, crc: raw.crc32(), size: count, ..Self::file(name, "") }
     }
 
-    fn fields(&self) -> Vec<u8> {
+    /// Its checksum and sizes behind its content, as a writer leaves them that does not seek.
+    pub(super) fn described_behind(self, signature: &[u8]) -> Self {
+        let mut behind = signature.to_vec();
+        self.numbers().into_iter().for_each(|field| behind.extend(field.to_le_bytes()));
+        Self { flags: self.flags | 1 << 3, local_fields: Some([0; 3]), behind, ..self }
+    }
+
+    /// Checksum, stored size, size.
+    pub(super) fn numbers(&self) -> [u32; 3] {
+        [self.crc, u32::try_from(self.stored.len()).unwrap(), self.size]
+    }
+
+    fn fields(&self, numbers: [u32; 3]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for field in [20, self.flags, self.method, 0, 0x21] {
+        for field in [20, self.flags, self.method, self.modified[0], self.modified[1]] {
             bytes.extend(field.to_le_bytes());
         }
-        for field in [self.crc, u32::try_from(self.stored.len()).unwrap(), self.size] {
+        for field in numbers {
             bytes.extend(field.to_le_bytes());
         }
         bytes
@@ -71,21 +95,22 @@ impl Forged {
 
     fn local(&self) -> Vec<u8> {
         let name = self.local_name.as_ref().unwrap_or(&self.name);
+        let extra = self.local_extra.as_ref().unwrap_or(&self.extra);
         let mut bytes = b"PK\x03\x04".to_vec();
-        bytes.extend(self.fields());
-        for length in [name.len(), self.extra.len()] {
+        bytes.extend(self.fields(self.local_fields.unwrap_or(self.numbers())));
+        for length in [name.len(), extra.len()] {
             bytes.extend(u16::try_from(length).unwrap().to_le_bytes());
         }
-        bytes.extend(name);
-        bytes.extend(&self.extra);
-        bytes.extend(&self.stored);
+        for part in [name, extra, &self.stored, &self.behind] {
+            bytes.extend(part);
+        }
         bytes
     }
 
     fn central(&self, offset: u32) -> Vec<u8> {
         let mut bytes = b"PK\x01\x02".to_vec();
         bytes.extend([20, self.system]);
-        bytes.extend(self.fields());
+        bytes.extend(self.fields(self.numbers()));
         for field in [self.name.len(), self.extra.len(), 0, 0, 0] {
             bytes.extend(u16::try_from(field).unwrap().to_le_bytes());
         }
@@ -113,6 +138,39 @@ pub(super) fn overlapping(entry: &Forged, names: &[&str]) -> Vec<u8> {
     let directory: Vec<u8> =
         names.iter().flat_map(|name| Forged { name: name.as_bytes().to_vec(), ..entry.clone() }.central(0)).collect();
     finish(entry.local(), &directory, names.len())
+}
+
+/// An archive of two entries, the second of which is the content of the first.
+pub(super) fn quoting(name: &str, inner: &Forged) -> Vec<u8> {
+    let stored = inner.local();
+    let size = u32::try_from(stored.len()).unwrap();
+    let outer = Forged { crc: crc32(&stored), size, stored, ..Forged::file(name, "") };
+    let offset = u32::try_from(30 + name.len()).unwrap();
+    let directory = [outer.central(0), inner.central(offset)].concat();
+    finish(outer.local(), &directory, 2)
+}
+
+/// An archive of these entries whose directory does not list the one at `hidden`.
+pub(super) fn unlisted(entries: &[Forged], hidden: usize) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (index, entry) in entries.iter().enumerate() {
+        if index != hidden {
+            directory.extend(entry.central(u32::try_from(bytes.len()).unwrap()));
+        }
+        bytes.extend(entry.local());
+    }
+    finish(bytes, &directory, entries.len() - 1)
+}
+
+/// An archive whose directory holds these entries, of which its end record counts one less.
+pub(super) fn miscounted(entries: &[Forged]) -> Vec<u8> {
+    let mut bytes = archive(entries);
+    let end = bytes.len() - 22;
+    let count = u16::try_from(entries.len() - 1).unwrap().to_le_bytes();
+    for at in [8, 10] {
+        bytes[end + at..end + at + 2].copy_from_slice(&count);
+    }
+    bytes
 }
 
 fn finish(mut bytes: Vec<u8>, directory: &[u8], entries: usize) -> Vec<u8> {
