@@ -14,7 +14,6 @@ mod guest;
 mod layer;
 mod lock;
 mod names;
-mod record;
 mod resolve;
 mod settings;
 mod standin;

@@ -7,6 +7,7 @@ use par_apkg::Quoted;
 use par_apkg::archive::ArchiveError;
 use par_apkg::digest::Sha256;
 use par_apkg::requirement::ProjectName;
+use par_apkg::wheel::{RecordFault, Unusable};
 
 use super::classify::Native;
 use super::lock::LockError;
@@ -275,14 +276,21 @@ fn through(which: &str, needs: &[String]) -> String {
 pub enum WheelFault {
     /// There is not exactly one `.dist-info` directory for the distribution.
     DistInfo,
-    /// `RECORD` is missing, too large or not in its format.
-    Record(&'static str),
-    /// `RECORD` names a file that the wheel does not have.
-    Missing(String),
-    /// The wheel has a file that `RECORD` does not name.
-    Unrecorded(String),
-    /// A file is not what `RECORD` says.
-    Altered(String),
+    /// A file every wheel has in its `.dist-info` directory is not there.
+    Absent(&'static str),
+    /// A file of the `.dist-info` directory cannot be read.
+    Unreadable(String),
+    /// The files are not those `RECORD` names.
+    Record(RecordFault),
+    /// Another file of the `.dist-info` directory is not in its form.
+    Unusable(Unusable),
+    /// `METADATA` is that of another distribution, or of another version.
+    Impostor {
+        /// The distribution it names.
+        name: String,
+        /// The version it names.
+        version: String,
+    },
     /// A file in a `.data` directory that is not known.
     Data(String),
     /// A file would take the place of a module of the standard library or of the guest.
@@ -297,10 +305,13 @@ impl fmt::Display for WheelFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DistInfo => formatter.write_str("has not exactly one `.dist-info` directory of its own name"),
-            Self::Record(fault) => write!(formatter, "has an unusable `RECORD`: {fault}"),
-            Self::Missing(path) => write!(formatter, "does not have `{}`, which its `RECORD` names", Quoted(path)),
-            Self::Unrecorded(path) => write!(formatter, "has `{}`, which its `RECORD` does not name", Quoted(path)),
-            Self::Altered(path) => write!(formatter, "has `{}`, which is not what its `RECORD` says", Quoted(path)),
+            Self::Absent(file) => write!(formatter, "has an unusable `{file}`: it is missing"),
+            Self::Unreadable(path) => write!(formatter, "has `{}`, which cannot be read", Quoted(path)),
+            Self::Record(fault) => fault.fmt(formatter),
+            Self::Unusable(unusable) => unusable.fmt(formatter),
+            Self::Impostor { name, version } => {
+                write!(formatter, "says in its `METADATA` that it is `{}` {}", Quoted(name), Quoted(version))
+            }
             Self::Data(path) => {
                 write!(formatter, "has `{}`, which belongs in no place of a virtual environment", Quoted(path))
             }
@@ -316,5 +327,17 @@ impl fmt::Display for WheelFault {
             }
             Self::Twice(path) => write!(formatter, "installs two files as `{}`", Quoted(path)),
         }
+    }
+}
+
+impl From<RecordFault> for WheelFault {
+    fn from(fault: RecordFault) -> Self {
+        Self::Record(fault)
+    }
+}
+
+impl From<Unusable> for WheelFault {
+    fn from(unusable: Unusable) -> Self {
+        Self::Unusable(unusable)
     }
 }

@@ -10,11 +10,11 @@ use super::InstallError;
 use super::classify::{Fate, Native, Origin, fate};
 use super::error::WheelFault;
 use super::names;
-use super::record;
 use par_apkg::requirement::ProjectName;
+use par_apkg::wheel::{EntryPoints, Metadata, Record, WheelInfo, own_record_line, record_line};
 
-/// Largest `RECORD` that is read. The one of the largest wheel seen, with 9000 files, has 1 MiB.
-const LARGEST_RECORD: u64 = 8 << 20;
+/// Largest file of a `.dist-info` directory that is read; each has a lower limit of its own.
+const LARGEST_METADATA: u64 = 16 << 20;
 
 /// The wheel being checked, as error texts speak of it.
 #[derive(Debug, Clone, Copy)]
@@ -59,8 +59,7 @@ pub(super) fn plan(subject: Subject<'_>, unpacked: &Dir, extracted: &Extracted) 
 
     let stem = dist_info_stem(subject.name, &extracted.files).ok_or_else(|| fault(WheelFault::DistInfo))?;
     let own_record = format!("{stem}.dist-info/RECORD");
-    let listed = read_record(unpacked, &own_record, &extracted.files).map_err(fault)?;
-    record::verify(&listed, &own_record, &extracted.files).map_err(fault)?;
+    verify(subject, &stem, unpacked, extracted).map_err(fault)?;
 
     let mut plan = Plan::default();
     let mut taken = BTreeSet::new();
@@ -101,8 +100,8 @@ pub(super) fn plan(subject: Subject<'_>, unpacked: &Dir, extracted: &Extracted) 
     }
 
     let mut text: String =
-        plan.moves.iter().map(|step| record::line(&step.to, step.file.sha256, step.file.size)).collect();
-    text.push_str(&record::own_line(&own_record));
+        plan.moves.iter().map(|step| record_line(&step.to, step.file.sha256, step.file.size)).collect();
+    text.push_str(&own_record_line(&own_record));
     plan.record = (own_record, text);
     Ok(plan)
 }
@@ -153,14 +152,35 @@ fn dist_info_stem(name: &ProjectName, files: &[ExtractedFile]) -> Option<String>
     (ProjectName::parse(owner)? == *name).then(|| stem.to_owned())
 }
 
-fn read_record(unpacked: &Dir, path: &str, files: &[ExtractedFile]) -> Result<String, WheelFault> {
-    let Some(file) = files.iter().find(|file| file.path.as_str() == path) else {
-        return Err(WheelFault::Record("it is missing"));
-    };
-    if file.size > LARGEST_RECORD {
-        return Err(WheelFault::Record("it is larger than 8 MiB"));
+/// Checks what the wheel says about itself: its files, its format, its distribution, its scripts.
+fn verify(subject: Subject<'_>, stem: &str, unpacked: &Dir, extracted: &Extracted) -> Result<(), WheelFault> {
+    let path = |name: &str| format!("{stem}.dist-info/{name}");
+    let own = path("RECORD");
+    let record = read(unpacked, &own)?.ok_or(WheelFault::Absent("RECORD"))?;
+    Record::parse(&record)?.verify(&own, &extracted.files)?;
+
+    WheelInfo::parse(&read(unpacked, &path("WHEEL"))?.ok_or(WheelFault::Absent("WHEEL"))?)?;
+    let metadata = Metadata::parse(&read(unpacked, &path("METADATA"))?.ok_or(WheelFault::Absent("METADATA"))?)?;
+    let version = stem.split_once('-').map(|(_, version)| version);
+    if metadata.name != *subject.name || Some(metadata.version.as_str()) != version {
+        return Err(WheelFault::Impostor { name: metadata.name.to_string(), version: metadata.version });
     }
-    unpacked.read_to_string(path).map_err(|_| WheelFault::Record("it is not UTF-8"))
+    if let Some(scripts) = read(unpacked, &path("entry_points.txt"))? {
+        EntryPoints::parse(&scripts)?;
+    }
+    Ok(())
+}
+
+/// A file of the wheel, if it is there.
+fn read(unpacked: &Dir, path: &str) -> Result<Option<Vec<u8>>, WheelFault> {
+    let file = match unpacked.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(_) => return Err(WheelFault::Unreadable(path.to_owned())),
+    };
+    let mut content = Vec::new();
+    file.take(LARGEST_METADATA).read_to_end(&mut content).map_err(|_| WheelFault::Unreadable(path.to_owned()))?;
+    Ok(Some(content))
 }
 
 fn native(unpacked: &Dir, path: &str) -> Result<Option<Native>, InstallError> {

@@ -12,6 +12,7 @@ mod notice;
 mod package;
 mod quote;
 pub mod requirement;
+pub mod wheel;
 mod yaml;
 
 pub use notice::Notice;

@@ -47,6 +47,7 @@ async fn a_module_that_runs_at_start_is_refused() {
     }
 }
 
+/// Hostile 63: a `RECORD` that is missing, wrong, or silent about a file.
 #[tokio::test]
 async fn a_record_that_is_not_the_truth_is_refused() {
     let cases = [
@@ -70,6 +71,35 @@ async fn a_record_that_is_not_the_truth_is_refused() {
     for (wheel, expected) in cases {
         assert_eq!(refused(wheel).await, format!("`thing-1.0-py3-none-any.whl` {expected}"));
     }
+}
+
+/// Hostile 62, 63: what a wheel says about itself must be in its form, of its name, and lead nowhere.
+#[tokio::test]
+async fn metadata_that_is_not_the_wheels_own_is_refused() {
+    let scripts = "[console_scripts]\n../../bin/x = thing:main\n";
+    let other_name = "Metadata-Version: 2.1\nName: requests\nVersion: 1.0\n";
+    let other_version = "Metadata-Version: 2.1\nName: thing\nVersion: 9.9\n";
+    let cases = [
+        (thing().saying("WHEEL", None), "has an unusable `WHEEL`: it is missing"),
+        (
+            thing().saying("WHEEL", Some("Wheel-Version: 2.0\n")),
+            "has an unusable `WHEEL`: its `Wheel-Version` is not 1",
+        ),
+        (thing().saying("METADATA", None), "has an unusable `METADATA`: it is missing"),
+        (thing().saying("METADATA", Some("Name: thing\n")), "has an unusable `METADATA`: it has no `Version`"),
+        (thing().saying("METADATA", Some(other_name)), "says in its `METADATA` that it is `requests` 1.0"),
+        (thing().saying("METADATA", Some(other_version)), "says in its `METADATA` that it is `thing` 9.9"),
+        (
+            thing().saying("entry_points.txt", Some(scripts)),
+            "has an unusable `entry_points.txt`: a script has a name that is no file name",
+        ),
+    ];
+    for (wheel, expected) in cases {
+        assert_eq!(refused(wheel).await, format!("`thing-1.0-py3-none-any.whl` {expected}"));
+    }
+
+    let fine = thing().saying("entry_points.txt", Some("[console_scripts]\nx = thing:main\n"));
+    assert!(Bench::new().resolving_to(&[fine]).install(&["thing==1.0"]).await.is_ok());
 }
 
 #[tokio::test]

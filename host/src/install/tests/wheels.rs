@@ -3,10 +3,9 @@
 use std::io::{Cursor, Write as _};
 
 use par_apkg::digest::Sha256;
+use par_apkg::wheel::{own_record_line, record_line};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
-
-use super::super::record;
 
 /// A wheel to be. [`Wheel::pure`] is acceptable; every other method spoils or extends it.
 #[derive(Clone)]
@@ -47,6 +46,16 @@ impl Wheel {
         self
     }
 
+    /// Replaces a file of the `.dist-info` directory, or takes it away.
+    pub(super) fn saying(mut self, name: &str, content: Option<&str>) -> Self {
+        let path = format!("{}/{name}", self.info());
+        self.files.retain(|(other, _)| *other != path);
+        if let Some(content) = content {
+            self.put(&path, content);
+        }
+        self
+    }
+
     /// Leaves a file out of `RECORD`.
     pub(super) fn unrecorded(mut self, path: &'static str) -> Self {
         self.record = Record::Without(path);
@@ -80,11 +89,11 @@ impl Wheel {
             zip.start_file(path, SimpleFileOptions::default()).unwrap();
             zip.write_all(content).unwrap();
             if !matches!(self.record, Record::Without(omitted) if omitted == path) {
-                lines += &record::line(path, Sha256::of(content), content.len() as u64);
+                lines += &record_line(path, Sha256::of(content), content.len() as u64);
             }
         }
         let own = format!("{}/RECORD", self.info());
-        lines += &record::own_line(&own);
+        lines += &own_record_line(&own);
         match self.record {
             Record::Absent => return zip.finish().unwrap().into_inner(),
             Record::Raw(text) => text.clone_into(&mut lines),
