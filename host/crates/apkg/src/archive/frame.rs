@@ -15,6 +15,12 @@ const END_SIGNATURE: [u8; 4] = *b"PK\x05\x06";
 const ZIP64_LOCATOR: [u8; 4] = *b"PK\x06\x07";
 const LONGEST_COMMENT: usize = 65_535;
 
+/// Largest directory that is read. Unit: bytes.
+///
+/// A record has some hundred bytes: the most entries there may be need 3 MiB. Directories of nothing
+/// but comments and additional fields would only cost memory.
+const LARGEST_DIRECTORY: u32 = 16 << 20;
+
 /// Where the directory of an archive is, as its end record says.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Directory {
@@ -53,6 +59,9 @@ pub(super) fn check(file: &mut (impl Read + Seek), limits: &ArchiveLimits) -> Re
     }
     if usize::from(entries) > limits.entries {
         return Err(Refusal::Entries { limit: limits.entries });
+    }
+    if directory_bytes > LARGEST_DIRECTORY {
+        return Err(Refusal::DirectoryBytes { limit: LARGEST_DIRECTORY });
     }
     if u64::from(directory_offset) + u64::from(directory_bytes) != end_offset {
         return Err(Refusal::Ambiguous { because: "there are bytes before the archive or after its directory" });

@@ -17,10 +17,6 @@ const HEADER: usize = 30;
 const HEADER_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
 const DESCRIPTOR_SIGNATURE: [u8; 4] = *b"PK\x07\x08";
 
-/// Most bytes of additional fields and of a comment of one entry. Real ones carry times and
-/// owners, in under 100; a directory of nothing else would only cost memory.
-const MOST_EXTRA: u16 = 4096;
-
 /// The sizes follow the content, because they were not known before.
 const DESCRIBED_BEHIND: u16 = 1 << 3;
 
@@ -79,9 +75,6 @@ fn records(file: &mut (impl Read + Seek), directory: &Directory) -> Result<Vec<R
         let name = bytes(&mut directory_bytes, name)?;
         let unsupported =
             |because| Refusal::Unsupported { name: String::from_utf8_lossy(&name).into_owned(), because }.at(index);
-        if extra > MOST_EXTRA || comment > MOST_EXTRA {
-            return Err(unsupported("described at unusual length"));
-        }
         if zip64_fields(&bytes(&mut directory_bytes, extra)?).next().is_some() {
             return Err(unsupported("described in a zip64 field, which nothing within the limits needs"));
         }

@@ -71,6 +71,12 @@ pub enum Refusal {
         /// The limit, in bytes.
         limit: u64,
     },
+    /// The directory of the archive is too large.
+    #[error("has a directory of more than {} MiB", .limit >> 20)]
+    DirectoryBytes {
+        /// The limit, in bytes.
+        limit: u32,
+    },
     /// More entries, or more files and directories, than allowed.
     #[error("has more than {limit} entries")]
     Entries {

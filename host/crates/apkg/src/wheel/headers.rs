@@ -1,5 +1,8 @@
 //! The form of `WHEEL` and `METADATA`: header fields as in mail, then perhaps a text.
 
+/// Most fields that are read; what follows is text. Real files have some hundred.
+const MOST_FIELDS: usize = 10_000;
+
 /// The fields before the first line that is none, each with its value in one line.
 ///
 /// As Python's own reader has it: an empty line ends the fields, and so does a line that is
@@ -14,7 +17,9 @@ pub(super) fn fields(text: &str) -> Vec<(&str, String)> {
             continue;
         }
         match line.split_once(':') {
-            Some((name, value)) if is_name(name) => fields.push((name, value.trim().to_owned())),
+            Some((name, value)) if is_name(name) && fields.len() < MOST_FIELDS => {
+                fields.push((name, value.trim().to_owned()))
+            }
             _ => break,
         }
     }

@@ -9,6 +9,9 @@ use crate::quote::Quoted;
 /// Largest `RECORD` that is read. Unit: bytes. The one of the largest wheel seen, with 9000 files, has 1 MiB.
 const LARGEST: usize = 8 << 20;
 
+/// Most files that are read of one. A wheel has at most 20 000 entries.
+const MOST_FILES: usize = 20_000;
+
 /// What `RECORD` says: every file of the wheel, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
@@ -54,6 +57,9 @@ impl Record {
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let [path, digest, size] = <[String; 3]>::try_from(fields(line)?)
                 .map_err(|_| RecordFault::Unusable("a line has not three fields"))?;
+            if rows.len() == MOST_FILES {
+                return Err(RecordFault::Unusable("it names more files than a wheel may have"));
+            }
             if rows.insert(path, Row { digest, size }).is_some() {
                 return Err(RecordFault::Unusable("it names a file twice"));
             }
@@ -213,5 +219,8 @@ mod tests {
         assert!(Record::parse(b"\xff").is_err());
         assert!(Record::parse(&vec![b'\n'; LARGEST + 1]).is_err());
         assert!(Record::parse(&vec![b'\n'; LARGEST]).is_ok());
+        let rows = |count: usize| (0..count).map(|n| format!("{n},,\n")).collect::<String>();
+        assert!(Record::parse(rows(MOST_FILES).as_bytes()).is_ok());
+        assert!(Record::parse(rows(MOST_FILES + 1).as_bytes()).is_err());
     }
 }

@@ -203,14 +203,20 @@ fn an_entry_with_two_names_is_refused() {
     assert!(unpack(&[Forged::file("a.py", "x")]).is_ok());
 }
 
-/// Hostile 28: additional fields and comments that would only cost memory.
+/// Hostile 27: a directory of additional fields, which would only cost memory.
 #[test]
-fn long_descriptions_are_refused() {
-    let extra = |length: u16| [b"xx".to_vec(), length.to_le_bytes().to_vec(), vec![0; length.into()]].concat();
+fn a_directory_without_end_is_refused() {
+    let extra = [b"xx\xff\x7f".to_vec(), vec![0; 0x7fff]].concat();
+    let local_extra = Some(Vec::new());
+    let entries = |count: usize| {
+        let entry = |n: usize| Forged {
+            extra: extra.clone(),
+            local_extra: local_extra.clone(),
+            ..Forged::file(&n.to_string(), "")
+        };
+        (0..count).map(entry).collect::<Vec<_>>()
+    };
 
-    assert!(unpack(&[Forged { extra: extra(4000), ..Forged::file("a", "") }]).is_ok());
-    assert_eq!(
-        refusal(&[Forged { extra: extra(5000), ..Forged::file("a", "") }]),
-        "`x.apkg` has an entry that is described at unusual length: `a` (entry 1)"
-    );
+    assert!(unpack(&entries(500)).is_ok());
+    assert_eq!(refusal(&entries(520)), "`x.apkg` has a directory of more than 16 MiB");
 }
