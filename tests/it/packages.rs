@@ -118,6 +118,21 @@ async fn an_archive_over_the_limit_is_refused() {
     );
 }
 
+/// Hostile 35: files named like the directories of the runtime are files of the package, and replace nothing.
+#[tokio::test]
+async fn files_named_like_the_runtime_replace_nothing() {
+    let trap = "raise SystemExit('the package took the place of the runtime')\n";
+    let package = Package::asgi(include_str!("python/probe.py"));
+    let package = ["par_guest/__init__.py", "par_guest/world.py", "wit_world/__init__.py", "_par/__init__.py"]
+        .into_iter()
+        .chain(["site-packages/anyio/__init__.py", "lib/python3.14/json/__init__.py", "python/json.py", "deps/json.py"])
+        .fold(package, |package, path| package.file(path, trap));
+
+    let host = TestHost::archive(&package).start().await;
+
+    assert_eq!(host.get("/ping").await.json(), "pong");
+}
+
 /// R056, R059: a `setup.py` is read and never run, also one that names packages that are not there.
 #[tokio::test]
 async fn a_setup_py_is_never_run() {
