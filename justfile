@@ -19,8 +19,8 @@ default:
 run-guest path=(justfile_directory() / "tests/agents/fastapi"): tools build guest
     @AGENT_APP_ID="${AGENT_APP_ID:-demo}" exec "$CARGO_TARGET_DIR/release/par" run {{ quote(join(invocation_directory(), path)) }}
 
-# Everything CI checks: formatting, lints, documentation, dependencies, Python, Rust, the agents.
-test: fmt-check clippy doc deny python build guest unit it
+# Everything CI checks: formatting, lints, documentation, dependencies, Python, Rust, the agents, some fuzzing.
+test: fmt-check clippy doc deny python build guest unit it (fuzz "5")
 
 # Installs the pinned tools the runtime and the tests call.
 tools:
@@ -33,11 +33,13 @@ build:
 # Formats Rust and Python.
 fmt:
     cargo fmt
+    cargo fmt --manifest-path fuzz/Cargo.toml
     "$(python3 .ci/tools.py python-tests)/bin/python" -m ruff format guest-python .ci
 
 # Checks that both are formatted.
 fmt-check:
     cargo fmt --check
+    cargo fmt --check --manifest-path fuzz/Cargo.toml
     "$(python3 .ci/tools.py python-tests)/bin/python" -m ruff format --check guest-python .ci
 
 # Lints Rust; a warning is an error.
@@ -68,6 +70,10 @@ unit:
 # Runs the tests from outside: crates, the package index, agents in the sandbox.
 it: tools build guest
     cargo test {{ cargo_flags }} --workspace --test '*'
+
+# Feeds the readers of hostile bytes with inputs grown from the hostile cases, each for so many seconds.
+fuzz seconds="20" *targets="":
+    python3 .ci/fuzz.py {{ seconds }} {{ targets }}
 
 # Measures PAR beside uvicorn and prints a table; wants a quiet machine.
 bench: tools build guest

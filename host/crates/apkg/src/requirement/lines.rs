@@ -7,7 +7,10 @@ const FILE: &str = REQUIREMENTS_FILE;
 
 /// Reads the file. Comments and empty lines say nothing; a backslash at the end of a line
 /// joins it to the next.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<Requirement>, RequirementError> {
+///
+/// # Errors
+/// [`RequirementError`] for the first line that is no requirement, with its number.
+pub fn parse(bytes: &[u8]) -> Result<Vec<Requirement>, RequirementError> {
     let refused = |because: &str| RequirementError::File { file: FILE, because: because.to_owned() };
     if bytes.len() > LARGEST_FILE {
         return Err(refused("is larger than 256 KiB"));

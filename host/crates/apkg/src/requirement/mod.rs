@@ -17,9 +17,9 @@ use crate::notice::Notice;
 pub use name::ProjectName;
 pub use parse::{NotARequirement, Requirement, Specifier};
 
-pub(crate) use lines::parse as parse_lines;
-pub(crate) use pyproject::parse as parse_pyproject;
-pub(crate) use setup::{InstallRequires, install_requires};
+pub use lines::parse as parse_lines;
+pub use pyproject::parse as parse_pyproject;
+pub use setup::{InstallRequires, install_requires};
 
 /// Most requirements one package may have. Real ones stay below 100.
 pub const MOST_REQUIREMENTS: usize = 1000;

@@ -19,7 +19,10 @@ struct Project {
 
 /// Reads the requirements. `None` when the file does not state them: it may configure a
 /// formatter only, or name them `dynamic`.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Vec<Requirement>>, RequirementError> {
+///
+/// # Errors
+/// [`RequirementError`] when it is not TOML, or for the first entry that is no requirement.
+pub fn parse(bytes: &[u8]) -> Result<Option<Vec<Requirement>>, RequirementError> {
     let refused = |because: String| RequirementError::File { file: FILE, because };
     if bytes.len() > LARGEST_FILE {
         return Err(refused("is larger than 256 KiB".to_owned()));

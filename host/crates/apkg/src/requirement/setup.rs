@@ -1,20 +1,21 @@
 //! `setup.py`, looked at and never run.
 
-use super::Requirement;
+use super::{MOST_REQUIREMENTS, Requirement};
 
 /// What a `setup.py` says about requirements, as far as that can be seen without running it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum InstallRequires {
+pub enum InstallRequires {
     /// It does not mention them.
     Absent,
     /// A list of plain strings, all of them requirements.
     Plain(Vec<Requirement>),
-    /// It computes them, or names something that is no requirement.
+    /// It computes them, has more than any real package, or names something that is no requirement.
     Computed,
 }
 
 /// Finds `install_requires=[...]` with nothing but string literals and comments inside.
-pub(crate) fn install_requires(source: &str) -> InstallRequires {
+#[must_use]
+pub fn install_requires(source: &str) -> InstallRequires {
     let Some((_, after)) = source.split_once("install_requires") else { return InstallRequires::Absent };
     let plain = || {
         let mut rest = after.trim_start().strip_prefix('=')?.trim_start().strip_prefix('[')?;
@@ -23,6 +24,9 @@ pub(crate) fn install_requires(source: &str) -> InstallRequires {
             rest = skip_space_and_comments(rest);
             if rest.starts_with(']') {
                 return Some(requirements);
+            }
+            if requirements.len() == MOST_REQUIREMENTS {
+                return None;
             }
             let (literal, after) = string_literal(rest)?;
             requirements.push(literal.parse().ok()?);

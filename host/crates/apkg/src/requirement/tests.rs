@@ -175,6 +175,16 @@ fn setup_is_looked_at_and_never_run() {
     }
 }
 
+#[test]
+fn only_so_many_requirements_of_setup_are_read() {
+    let list = |count: usize| format!("install_requires=[{}]", "'a',".repeat(count));
+
+    assert!(
+        matches!(install_requires(&list(MOST_REQUIREMENTS)), InstallRequires::Plain(all) if all.len() == MOST_REQUIREMENTS)
+    );
+    assert_eq!(install_requires(&list(MOST_REQUIREMENTS + 1)), InstallRequires::Computed);
+}
+
 proptest! {
     #[test]
     fn what_is_accepted_reads_the_same_when_written_again(text in "[a-zA-Z0-9._\\[\\],<>=!~*;()'\" -]{0,40}") {
