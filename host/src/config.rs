@@ -4,6 +4,7 @@
 //! typed values or into all the [`Mistakes`] in it at once. [`variables`] is the one list of
 //! variables, shared by the parser and the documentation.
 
+mod aws;
 mod base_path;
 mod boot;
 mod mistake;
@@ -96,7 +97,6 @@ impl Config {
         let ports = Ports::read(reader);
         let base_path = base_path(reader, app_id.as_deref());
         let serve_at_root = reader.value(&v::SERVE_AT_ROOT, boolean);
-        let package = Package::read(reader);
         let boot = Boot::read(reader);
         let drain_timeout = reader.value(&v::GRACEFUL_SHUTDOWN_TIMEOUT_SEC, |text| duration(text, 1.0));
         let limits = limits(reader, places);
@@ -106,6 +106,7 @@ impl Config {
         });
         let guest_dir = reader.value_or(&v::PAR_GUEST_DIR, places::directory, || places.guest_dir());
         let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || places.cache_dir());
+        let package = Package::read(reader, cache_dir.as_deref());
         let install = install(reader, places, cache_dir.as_deref());
         let log_level = reader.value(&v::LOG_LEVEL, |text| {
             Level::parse(text).ok_or_else(|| Expected::new("`debug`, `info`, `warning` or `error`"))

@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod health;
 pub mod install;
 pub mod lifecycle;
+pub mod locked;
 pub mod progress;
 pub mod redact;
 pub mod signals;

@@ -1,15 +1,26 @@
-//! What a person at a terminal sees while an agent boots. Containers see the log alone.
+//! How far a boot is: what a person at a terminal sees, and lines of the log for everybody else.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::boot::{BootPhase, milliseconds};
+use crate::telemetry::events;
 
 /// How often the spinner turns.
 const TURN: Duration = Duration::from_millis(80);
+
+/// How often a log says how far a download is. Short downloads are over before.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// What is shown when nothing is counted.
+const WITHOUT_BAR: &str = "{spinner} {msg} {elapsed}";
+
+/// What is shown when the end is known.
+const WITH_BAR: &str = "{spinner} {msg} [{bar:24}] {bytes} of {total_bytes}";
 
 /// One line of standard error that says what is going on, or nothing at all.
 #[derive(Debug, Clone)]
@@ -28,15 +39,27 @@ impl Progress {
     #[must_use]
     pub fn on_terminal() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-            bar.set_style(style.tick_chars("|/-\\ "));
-        }
+        set_style(&bar, WITHOUT_BAR);
         bar.enable_steady_tick(TURN);
         Self { bar }
     }
 
     /// Says what is going on now.
     pub fn now(&self, text: impl Into<Cow<'static, str>>) {
+        if self.bar.length().is_some() {
+            self.bar.unset_length();
+            set_style(&self.bar, WITHOUT_BAR);
+        }
+        self.bar.set_message(text);
+    }
+
+    /// Says what is going on now, and how much of it is done. Unit: bytes.
+    pub fn counted(&self, text: impl Into<Cow<'static, str>>, done: u64, total: u64) {
+        if self.bar.length() != Some(total) {
+            self.bar.set_length(total);
+            set_style(&self.bar, WITH_BAR);
+        }
+        self.bar.set_position(done);
         self.bar.set_message(text);
     }
 
@@ -66,6 +89,53 @@ impl Progress {
     }
 }
 
+fn set_style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.tick_chars("|/-\\ ").progress_chars("=> "));
+    }
+}
+
+/// Says in the log how far a download is, now and then.
+#[derive(Debug)]
+pub struct Meter {
+    phase: BootPhase,
+    begun: Instant,
+    said: Mutex<Instant>,
+}
+
+impl Meter {
+    /// A download that begins now.
+    #[must_use]
+    pub fn new(phase: BootPhase) -> Self {
+        let begun = Instant::now();
+        Self { phase, begun, said: Mutex::new(begun) }
+    }
+
+    /// Bytes that are here by now, since it began.
+    #[must_use]
+    pub fn rate(&self, bytes: u64) -> u64 {
+        rate(bytes, self.begun.elapsed())
+    }
+
+    /// Writes a line, if the last one is a while ago.
+    pub fn log(&self, what: &str, bytes: u64, total: Option<u64>) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.elapsed() < INTERVAL {
+            return;
+        }
+        *said = Instant::now();
+        let (phase, bytes_per_second) = (self.phase.as_str(), self.rate(bytes));
+        tracing::info!(phase, what, bytes, total, bytes_per_second, "{}", events::DOWNLOAD_PROGRESS);
+    }
+}
+
+/// Bytes a second.
+#[must_use]
+pub fn rate(bytes: u64, spent: Duration) -> u64 {
+    let micros = spent.as_micros().max(1);
+    u64::try_from(u128::from(bytes) * 1_000_000 / micros).unwrap_or(u64::MAX)
+}
+
 struct Beside<W> {
     bar: ProgressBar,
     output: W,
@@ -83,5 +153,17 @@ impl<W: Write> Write for Beside<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_in_bytes_a_second() {
+        assert_eq!(rate(1 << 20, Duration::from_millis(500)), 2 << 20);
+        assert_eq!(rate(0, Duration::from_secs(1)), 0);
+        assert_eq!(rate(1, Duration::ZERO), 1_000_000);
     }
 }

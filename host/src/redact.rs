@@ -51,6 +51,12 @@ impl RedactedUrl {
         Url::parse(text).map(Self).map_err(NotAUrl)
     }
 
+    /// Wraps a URL.
+    #[must_use]
+    pub const fn new(url: Url) -> Self {
+        Self(url)
+    }
+
     /// The complete URL, for the one place that dials it.
     #[must_use]
     pub const fn expose(&self) -> &Url {

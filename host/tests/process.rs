@@ -126,30 +126,32 @@ fn without_a_package_it_exits_with_1_and_says_how_to_name_one() {
 
 #[test]
 fn a_package_url_is_refused_without_its_signature() {
-    let (port, url) = (free_port(), "https://host.example/a.apkg?X-Amz-Signature=5ec4e7");
-    let (code, lines, _) =
-        Par::start(&[], &[("AGENT_APP_ID", "app-1"), ("REST_PORT", &port), ("PACKAGE_URL", url)]).end();
+    let (port, url) = (free_port(), "s3://agents/a.apkg?versionId=5ec4e7");
+    let cache = tempfile::tempdir().unwrap();
+    let cache = cache.path().to_str().unwrap();
+    let variables = [("AGENT_APP_ID", "app-1"), ("REST_PORT", &port), ("PACKAGE_URL", url), ("PAR_CACHE_DIR", cache)];
+    let (code, lines, _) = Par::start(&[], &variables).end();
 
     assert_eq!(code, 1);
+    assert_eq!(events(&lines, "Failed to download package").count(), 1);
     let failed = events(&lines, "Boot failed").next().unwrap();
-    assert_eq!(
-        failed["error"],
-        "cannot fetch `https://host.example/a.apkg`: fetching from URLs is not available in this version"
-    );
+    assert_eq!(failed["error"], "cannot fetch `s3://agents/a.apkg`: there are no credentials for S3");
     assert!(!format!("{lines:?}").contains("5ec4e7"));
 }
 
 #[test]
 fn at_the_most_verbose_level_no_variable_is_printed() {
-    let port = free_port();
+    let (port, cache) = (free_port(), tempfile::tempdir().unwrap());
     let variables = [
         ("AGENT_APP_ID", "app-1"),
         ("REST_PORT", port.as_str()),
         ("LOG_LEVEL", "debug"),
+        ("AWS_ACCESS_KEY_ID", "5ec4e7-aws"),
         ("AWS_SECRET_ACCESS_KEY", "5ec4e7-aws"),
         ("PAR_INDEX_URL", "https://token:5ec4e7-index@index.example/simple"),
         ("HTTPS_PROXY", "http://user:5ec4e7-proxy@proxy.example"),
-        ("PACKAGE_URL", "s3://bucket/key?5ec4e7-url"),
+        ("PACKAGE_URL", "https://10.0.0.1/key?5ec4e7-url"),
+        ("PAR_CACHE_DIR", cache.path().to_str().unwrap()),
     ];
 
     let (_, lines, errors) = Par::start(&[], &variables).end();

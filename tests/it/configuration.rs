@@ -274,8 +274,9 @@ async fn the_argument_wins_over_the_variable() {
 #[tokio::test]
 async fn no_value_of_a_foreign_variable_is_ever_logged() {
     let setup = TestHost::agent(&Package::example("stdlib")).env("LOG_LEVEL", "debug");
-    let setup = setup.env("AWS_SECRET_ACCESS_KEY", "hunter2-a").env("PAR_RUNTIME_SECRET", "hunter2-b");
-    let setup = setup.env("PACKAGE_URL", "https://name:hunter2-c@host.example/x.apkg?X-Amz-Signature=hunter2-d");
+    let setup = setup.env("AWS_SECRET_ACCESS_KEY", "hunter2-a").env("AWS_ACCESS_KEY_ID", "hunter2-c");
+    let setup = setup.env("PAR_RUNTIME_SECRET", "hunter2-b");
+    let setup = setup.env("PACKAGE_URL", "https://host.example/x.apkg?X-Amz-Signature=hunter2-d");
     let mut host = setup.start().await;
     host.get("/x?token=hunter2-e").await;
 

@@ -87,6 +87,18 @@ impl TestHost {
         Self { directory, arguments: Vec::new(), environment, package: None, text: false }
     }
 
+    /// Runs the package of a URL. Servers of tests are slow when the machine is, and not silent.
+    #[must_use]
+    pub fn fetching(url: &str) -> Self {
+        Self::bare().env("PACKAGE_URL", url).env("FETCH_IDLE_TIMEOUT_SEC", "60")
+    }
+
+    /// With the guest, which whatever is not refused before needs.
+    #[must_use]
+    pub fn with_guest(self) -> Self {
+        self.env("PAR_GUEST_DIR", built::guest())
+    }
+
     /// Sets a variable.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
@@ -330,6 +342,11 @@ impl RunningHost {
         };
         timeout(PATIENCE, &mut self.reading).await.expect("the log ends with the process").unwrap();
         status.code().unwrap_or_else(|| panic!("the process ended by {status}:\n{}", self.log.text()))
+    }
+
+    /// Waits for the end of a process that was killed.
+    pub async fn gone(mut self) {
+        timeout(PATIENCE, self.child.wait()).await.expect("a killed process ends").unwrap();
     }
 
     /// Sends TERM and waits for the end; says the exit code.

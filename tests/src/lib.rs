@@ -15,6 +15,7 @@ mod package;
 mod ports;
 mod raw;
 mod reply;
+mod servers;
 
 pub use a2a::{A2aMessage, ActionRequest, ActionResult, AgentClient, Capabilities, HealthStatus, Pong, WrongRequest};
 pub use built::repository;
@@ -24,3 +25,4 @@ pub use package::Package;
 pub use ports::free_port;
 pub use raw::RawReply;
 pub use reply::Reply;
+pub use servers::{Answer, Authority, Fault, ObjectFault, ObjectStore, PackageServer, Request};

@@ -9,7 +9,6 @@ use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
 use par_policy::Grants;
 use par_sandbox::{AgentDescription, AgentSpec, Engine, Guest, Sandbox, SandboxSpec};
-use tempfile::TempDir;
 
 use super::console::Console;
 use super::error::BootError;
@@ -17,8 +16,9 @@ use crate::backend::Backend;
 use crate::boot::{BootClock, BootPhase};
 use crate::cache;
 use crate::config::Config;
-use crate::fetch::{self, Demands, PackageSource, VerifiedPackage};
+use crate::fetch::{self, PackageSource, VerifiedPackage};
 use crate::install::{self, DepsLayer, GuestFiles};
+use crate::locked::Scratch;
 use crate::surfaces::rest::Surfaces;
 use crate::telemetry::events;
 
@@ -31,7 +31,7 @@ pub(super) struct Agent {
     pub(super) description: AgentDescription,
     pub(super) served: Surfaces,
     pub(super) backend: Arc<Backend>,
-    _scratch: TempDir,
+    _scratch: Scratch,
 }
 
 impl Agent {
@@ -52,11 +52,10 @@ pub(super) async fn load(
     console: &Console,
 ) -> Result<Agent, BootError> {
     tracing::info!("{}", events::PACKAGE_LOADING);
-    let demands = Demands { digest: config.package.digest, max_bytes: config.package.max_bytes };
     console.phase(BootPhase::Download, "looking for the package");
-    let verified = clock.time(BootPhase::Download, blocking(move || Ok(fetch::fetch(&source, demands)?))).await?;
+    let verified = clock.time(BootPhase::Download, fetched(config, source, console)).await?;
 
-    let limits = ArchiveLimits::package(config.package.max_bytes);
+    let limits = ArchiveLimits::package(config.package.fetch.demands.max_bytes);
     console.phase(BootPhase::Extract, "reading the package");
     let (package, scratch) = clock.time(BootPhase::Extract, blocking(move || open(verified, limits))).await?;
     let manifest = &package.manifest;
@@ -118,8 +117,15 @@ fn not_served(manifest: &Manifest) -> impl Iterator<Item = &'static str> {
     http.into_iter().chain(exports)
 }
 
-fn open(verified: VerifiedPackage, limits: ArchiveLimits) -> Result<(Package, TempDir), BootError> {
-    let scratch = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir().map_err(BootError::System)?;
+async fn fetched(config: &Config, source: PackageSource, console: &Console) -> Result<VerifiedPackage, BootError> {
+    let cache_dir = config.cache_dir.clone();
+    blocking(move || cache::prepare(&cache_dir).map_err(|source| BootError::Cache { path: cache_dir, source })).await?;
+    let display = console.download();
+    Ok(fetch::fetch(source, &config.package.fetch, &|progress| display.show(progress)).await?)
+}
+
+fn open(verified: VerifiedPackage, limits: ArchiveLimits) -> Result<(Package, Scratch), BootError> {
+    let scratch = Scratch::new(SCRATCH_PREFIX).map_err(BootError::System)?;
     let package = match verified {
         VerifiedPackage::Archive { file, name } => Package::open_archive(file, &name, scratch.path(), limits)?,
         VerifiedPackage::Directory(path) => Package::open(&path, scratch.path(), limits)?,
@@ -128,12 +134,8 @@ fn open(verified: VerifiedPackage, limits: ArchiveLimits) -> Result<(Package, Te
 }
 
 async fn dependencies(config: &Config, package: &Package, console: &Console) -> Result<Option<DepsLayer>, BootError> {
-    let (guest_dir, cache_dir) = (config.guest_dir.clone(), config.cache_dir.clone());
-    let guest = blocking(move || {
-        cache::prepare(&cache_dir).map_err(|source| BootError::Cache { path: cache_dir, source })?;
-        Ok(GuestFiles::read(&guest_dir)?)
-    })
-    .await?;
+    let guest_dir = config.guest_dir.clone();
+    let guest = blocking(move || Ok(GuestFiles::read(&guest_dir)?)).await?;
     let name = package.manifest.name.as_str();
     let progress = |step: install::Progress<'_>| console.install(&step);
     Ok(install::deps_layer(name, &package.requirements, &guest, &config.install, &progress).await?)

@@ -7,8 +7,9 @@ use par_apkg::manifest::{Manifest, Ui};
 use crate::boot::{BootClock, BootPhase};
 use crate::cli::LogFormat;
 use crate::config::Config;
+use crate::fetch;
 use crate::install;
-use crate::progress::Progress;
+use crate::progress::{Meter, Progress};
 use crate::surfaces::rest::Surfaces;
 use crate::telemetry::Format;
 
@@ -57,13 +58,22 @@ impl Console {
         self.progress.done(phase, detail, clock.spent(phase));
     }
 
+    /// The download of the package begins.
+    pub(super) fn download(&self) -> Download<'_> {
+        Download { console: self, meter: Meter::new(BootPhase::Download) }
+    }
+
     /// A step of installing.
     pub(super) fn install(&self, step: &install::Progress<'_>) {
         use install::Progress as Step;
         let text = match step {
             Step::Resolving { requirements } => format!("resolving {requirements} requirements"),
             Step::Resolved { distributions, .. } => format!("{distributions} distributions to install"),
-            Step::Downloading { wheel, bytes, total } => downloading(wheel, *bytes, *total),
+            Step::Downloading { wheel, bytes, total: Some(total) } => {
+                self.progress.counted(format!("{:<8} {wheel}", BootPhase::Install.as_str()), *bytes, *total);
+                return;
+            }
+            Step::Downloading { wheel, bytes, total: None } => format!("downloading {wheel}: {}", mib(*bytes)),
             Step::Unpacking { wheel } => format!("unpacking {wheel}"),
             _ => return,
         };
@@ -90,10 +100,24 @@ impl Console {
     }
 }
 
-fn downloading(wheel: &str, bytes: u64, total: Option<u64>) -> String {
-    let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20);
-    match total {
-        Some(total) => format!("downloading {wheel}: {} of {}", mib(bytes), mib(total)),
-        None => format!("downloading {wheel}: {}", mib(bytes)),
+/// The download of the package.
+pub(super) struct Download<'a> {
+    console: &'a Console,
+    meter: Meter,
+}
+
+impl Download<'_> {
+    /// So much is here.
+    pub(super) fn show(&self, fetch::Progress { bytes, total }: fetch::Progress) {
+        self.meter.log("package", bytes, total);
+        let text = format!("{:<8} {} a second", BootPhase::Download.as_str(), mib(self.meter.rate(bytes)));
+        match total {
+            Some(total) => self.console.progress.counted(text, bytes, total),
+            None => self.console.progress.now(format!("{text}, {}", mib(bytes))),
+        }
     }
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20)
 }

@@ -56,7 +56,7 @@ impl BootError {
         match self {
             Self::NoPackage => Some("`par run PATH`, or set `AGENT_PACKAGE_PATH`".to_owned()),
             Self::Cache { .. } => Some("set `PAR_CACHE_DIR` to a directory only PAR may write to".to_owned()),
-            Self::Fetch(error) => error.hint().map(str::to_owned),
+            Self::Fetch(error) => error.hint(),
             Self::Package(error) => error.hint(),
             Self::Install(error) => error.hint(),
             Self::Sandbox(StartError::ReadGuest { .. }) => {

@@ -123,9 +123,9 @@ mod tests {
 
     #[test]
     fn names_par_does_not_know_are_not_kept() {
-        let environment = Environment::of_pairs([("AWS_SECRET_ACCESS_KEY", "5ec4e7"), ("AGENT_APP_ID", "app-1")]);
+        let environment = Environment::of_pairs([("OPENAI_API_KEY", "5ec4e7"), ("AGENT_APP_ID", "app-1")]);
 
-        assert_eq!(environment.get("AWS_SECRET_ACCESS_KEY"), None);
+        assert_eq!(environment.get("OPENAI_API_KEY"), None);
         assert_eq!(environment.get("AGENT_APP_ID"), Some(OsStr::new("app-1")));
     }
 

@@ -133,7 +133,11 @@ impl<'a> Reader<'a> {
 
 /// A value as it may be logged.
 fn shown(variable: &Variable, text: &str) -> String {
-    if variable.unit.contains("URL") { redact::mask_url(text) } else { text.to_owned() }
+    match variable.unit {
+        "secret" => redact::REDACTED.to_owned(),
+        unit if unit.contains("URL") => redact::mask_url(text),
+        _ => text.to_owned(),
+    }
 }
 
 /// A whole number within bounds; digits only, no sign.

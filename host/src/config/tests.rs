@@ -31,9 +31,9 @@ fn an_identity_is_all_it_takes() {
     assert_eq!((config.ports.rest.get(), config.ports.a2a.get(), config.ports.ui.get()), (8080, 50051, 3000));
     assert!(config.ports.multiplexed && !config.serve_at_root);
     assert_eq!(config.base_path.as_path(), "/");
-    assert_eq!(config.package.region, "us-east-2");
-    assert_eq!(config.package.bucket, "pixell-agent-packages");
-    assert_eq!(config.package.max_bytes, 100 << 20);
+    assert_eq!(config.package.fetch.s3.region, "us-east-2");
+    assert_eq!(config.package.fetch.s3.bucket, "pixell-agent-packages");
+    assert_eq!(config.package.fetch.demands.max_bytes, 100 << 20);
     assert_eq!(config.boot.budget, Duration::from_secs(5));
     assert_eq!(config.boot.hard_limit, None);
     assert_eq!(config.boot.startup_timeout, Duration::from_secs(300));
@@ -42,7 +42,9 @@ fn an_identity_is_all_it_takes() {
     assert_eq!(config.limits.memory, MemoryLimit::DEFAULT);
     assert_eq!(config.limits.request_timeout, RequestTimeout::DEFAULT);
     assert_eq!(config.a2a_message_bytes, 4 << 20);
-    assert!(config.package.path.is_none() && config.package.url.is_none() && config.package.digest.is_none());
+    assert!(
+        config.package.path.is_none() && config.package.url.is_none() && config.package.fetch.demands.digest.is_none()
+    );
     assert!(config.install.wheelhouse.is_none() && config.install.index.is_none());
     assert_eq!(config.log_level, Level::Info);
     assert_eq!(config.remarks, []);
@@ -154,7 +156,7 @@ fn a_base_path_of_the_platform_passes_and_another_is_remarked() {
 fn a_region_of_another_form_only_warns() {
     assert_eq!(config([("AWS_REGION", "us-west-2")]).remarks, []);
     let config = config([("AWS_REGION", "invalid-region")]);
-    assert_eq!(config.package.region, "invalid-region");
+    assert_eq!(config.package.fetch.s3.region, "invalid-region");
     assert_eq!(config.remarks[0].variable, "AWS_REGION");
 }
 
@@ -164,7 +166,7 @@ fn buckets_follow_the_naming_rules() {
     for value in ["ab", &long, "My_Bucket", "-bucket", "bucket.", "buck et"] {
         assert_eq!(mistaken([("S3_BUCKET", value)]), ["S3_BUCKET"], "{value}");
     }
-    assert_eq!(config([("S3_BUCKET", "my-test.bucket-1")]).package.bucket, "my-test.bucket-1");
+    assert_eq!(config([("S3_BUCKET", "my-test.bucket-1")]).package.fetch.s3.bucket, "my-test.bucket-1");
 }
 
 #[test]
@@ -205,7 +207,9 @@ fn a_mistake_in_a_url_does_not_print_its_secrets() {
 #[test]
 fn a_whole_configuration_prints_none_of_its_secrets() {
     let config = config([
-        ("PACKAGE_URL", "https://user:pa55@host/x.apkg?X-Amz-Signature=5ec4e7"),
+        ("PACKAGE_URL", "https://host/x.apkg?X-Amz-Signature=5ec4e7"),
+        ("AWS_ACCESS_KEY_ID", "5ec4e7"),
+        ("AWS_SECRET_ACCESS_KEY", "5ec4e7"),
         ("PAR_INDEX_URL", "https://token:pa55@index.example/simple"),
     ]);
 
@@ -219,7 +223,7 @@ fn digests_are_64_hex_digits_in_any_case() {
     for value in ["abc123", &"g".repeat(64), &"a".repeat(65)] {
         assert_eq!(mistaken([("PACKAGE_SHA256", value)]), ["PACKAGE_SHA256"], "{value}");
     }
-    let upper = config([("PACKAGE_SHA256", &*"AB".repeat(32))]).package.digest.unwrap();
+    let upper = config([("PACKAGE_SHA256", &*"AB".repeat(32))]).package.fetch.demands.digest.unwrap();
     assert_eq!(upper.to_hex(), "ab".repeat(32));
 }
 
@@ -228,7 +232,7 @@ fn package_sizes_are_positive_and_very_large_ones_are_remarked() {
     for value in ["0", "-1", "not-a-number", "1.5", ""] {
         assert_eq!(mistaken([("MAX_PACKAGE_SIZE_MB", value)]), ["MAX_PACKAGE_SIZE_MB"], "{value:?}");
     }
-    assert_eq!(config([("MAX_PACKAGE_SIZE_MB", "200")]).package.max_bytes, 200 << 20);
+    assert_eq!(config([("MAX_PACKAGE_SIZE_MB", "200")]).package.fetch.demands.max_bytes, 200 << 20);
     assert_eq!(config([("MAX_PACKAGE_SIZE_MB", "10001")]).remarks[0].variable, "MAX_PACKAGE_SIZE_MB");
 }
 

@@ -88,15 +88,45 @@ variables! {
     AGENT_PACKAGE_PATH = Unset, "path",
         "The agent package, a file or a directory. Wins over `PACKAGE_URL`; the argument of `par run` wins over both.";
     PACKAGE_URL = Unset, "https:// or s3:// URL",
-        "Where to fetch the agent package. Checked, but this version cannot fetch.";
+        "Where to fetch the agent package. Queries, which carry signatures, are never logged.";
     PACKAGE_SHA256 = Unset, "64 hex digits",
-        "Digest the package must have.";
+        "Digest the package must have. A package with a known digest is kept, and fetched once.";
     MAX_PACKAGE_SIZE_MB = Value("100"), "MiB",
         "Largest package that is accepted.";
+    PACKAGE_TRUSTED_KEYS = Unset, "minisign public keys",
+        "Keys, separated by spaces or commas, of which one must have signed the package. Unset, no signature is asked for.";
+    PACKAGE_SIGNATURE = Unset, "text of a `.minisig` file",
+        "The signature of the package. Unset, it lies beside the package, with `.minisig` appended to its URL or path.";
+    PACKAGE_INTERNAL_HOSTS = Unset, "host names, comma-separated",
+        "Hosts packages may come from although their addresses are private or loopback. Addresses that serve metadata stay refused.";
+    FETCH_TIMEOUT_SEC = Value("60"), "s",
+        "Longest time until the package is fetched, all attempts together.";
+    FETCH_IDLE_TIMEOUT_SEC = Value("10"), "s",
+        "Longest silence of the server; the attempt ends and another may follow.";
     AWS_REGION = Value("us-east-2"), "region",
         "Region of the package bucket. A value of another form only warns.";
     S3_BUCKET = Value("pixell-agent-packages"), "bucket name",
         "Bucket packages are expected in. A package from another bucket only warns.";
+    S3_BUCKET_OWNER = Unset, "AWS account, 12 digits",
+        "Account the bucket of the package must belong to; S3 refuses when it does not.";
+    AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL = Unset, "https:// or http:// URL",
+        "Another store that speaks S3, addressed with the bucket in the path. Plain `http` warns.";
+    AWS_CA_BUNDLE = Unset, "file",
+        "Certificates (PEM) to trust for S3 instead of the system's.";
+    AWS_ACCESS_KEY_ID = Unset, "secret",
+        "Key that signs requests to S3. Wins over the role of the task.";
+    AWS_SECRET_ACCESS_KEY = Unset, "secret",
+        "The other half of `AWS_ACCESS_KEY_ID`.";
+    AWS_SESSION_TOKEN = Unset, "secret",
+        "What makes a temporary key valid.";
+    AWS_CONTAINER_CREDENTIALS_RELATIVE_URI = Unset, "path",
+        "Where ECS gives the credentials of the task's role; ECS sets it.";
+    AWS_CONTAINER_CREDENTIALS_FULL_URI = Unset, "URL",
+        "The same as a whole URL; EKS sets it.";
+    AWS_CONTAINER_AUTHORIZATION_TOKEN = Unset, "secret",
+        "What `AWS_CONTAINER_CREDENTIALS_FULL_URI` wants to see.";
+    AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE = Unset, "file",
+        "The same in a file, read whenever it is needed.";
 
     BOOT_BUDGET_MS = Value("5000"), "ms",
         "Time a boot should take. A longer boot warns and names its phases.";
@@ -120,7 +150,7 @@ variables! {
     PAR_GUEST_DIR = Computed("`../lib/par/guest` from the binary"), "directory",
         "The guest: component, Python standard library and platform libraries, as `just guest` builds them.";
     PAR_CACHE_DIR = Computed("`par` in the cache directory of the user, else in the temporary directory"), "directory",
-        "Where installed dependencies are kept between starts.";
+        "Where packages, dependencies and compiled code are kept between starts.";
     WHEELHOUSE_DIR = Unset, "directory",
         "Wheels that are tried before the package index.";
     PAR_UV = Computed("the one of `just tools`, else the one on `PATH`"), "path",

@@ -14,6 +14,30 @@ pub const RUNTIME_STARTING: &str = "Starting three-surface runtime";
 pub const NO_PACKAGE: &str = "No package source provided: PACKAGE_URL env var or package_path required";
 /// The package is being read.
 pub const PACKAGE_LOADING: &str = "Loading agent package";
+/// A package of another machine is wanted.
+pub const PACKAGE_FETCHING: &str = "Downloading package from PACKAGE_URL";
+/// The package must have a digest.
+pub const DIGEST_DEMANDED: &str = "SHA256 validation enabled";
+/// The package comes from another bucket than packages are expected in.
+pub const OTHER_BUCKET: &str = "S3 URL does not match expected bucket";
+/// A server is asked for the package; one line an attempt.
+pub const PACKAGE_DOWNLOADING: &str = "Downloading package";
+/// S3 is asked for the package; one line an attempt.
+pub const PACKAGE_DOWNLOADING_S3: &str = "Downloading package from S3";
+/// An attempt failed, and there will be another.
+pub const FETCH_ATTEMPT_FAILED: &str = "Fetch attempt failed";
+/// How far a long download is.
+pub const DOWNLOAD_PROGRESS: &str = "Download progress";
+/// The whole package is here.
+pub const PACKAGE_DOWNLOADED: &str = "Package downloaded successfully";
+/// The package cannot be had.
+pub const PACKAGE_DOWNLOAD_FAILED: &str = "Failed to download package";
+/// A package of an earlier start is used; the network is not.
+pub const PACKAGE_KEPT_FOUND: &str = "Using the package kept by an earlier start";
+/// The package is on disk for the next start.
+pub const PACKAGE_KEPT: &str = "Package kept for the next start";
+/// A trusted key signed the package.
+pub const SIGNATURE_VERIFIED: &str = "Package signature verified";
 /// The package was read and its manifest is valid.
 pub const PACKAGE_LOADED: &str = "Package loaded successfully";
 /// The package was refused.
