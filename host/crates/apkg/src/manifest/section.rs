@@ -122,7 +122,10 @@ pub(super) fn wrong_type(path: &str, node: &Node, expected: &str) -> ManifestErr
     let hint = match (&node.value, expected) {
         (Value::Number(text) | Value::Boolean(text), "a string") => {
             let key = path.rsplit('.').next().unwrap_or(path);
-            Some(format!("quote it: `{}: \"{}\"`", Quoted(key), Quoted(text)))
+            let quoted = format!("\"{}\"", Quoted(text));
+            // An item of a list has no key to repeat.
+            let whole = if key.ends_with(']') { quoted } else { format!("{}: {quoted}", Quoted(key)) };
+            Some(format!("quote it: `{whole}`"))
         }
         (Value::Null, "a map") if path == "a2a" => Some("for a surface without actions write `a2a: {}`".to_owned()),
         (Value::Text(text), "a list") => Some(format!("write `[\"{}\"]`", Quoted(text))),
