@@ -8,6 +8,7 @@ mod load;
 mod memory;
 mod race;
 mod servers;
+mod unpack;
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -61,9 +62,10 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
         ["axum", port] => servers::serve_axum(port),
+        ["--unpack", "--results", results] => unpack(&Effort::full(), results),
         ["--uvicorn", python, "--results", results] => measure(&Effort::full(), python, results),
         ["--uvicorn", python, "--results", results, "--quick"] => measure(&Effort::quick(), python, results),
-        _ => Err("usage: par-bench --uvicorn PYTHON --results FILE [--quick]".into()),
+        _ => Err("usage: par-bench (--uvicorn PYTHON | --unpack) --results FILE [--quick]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,6 +84,15 @@ fn measure(effort: &Effort, python: &str, results: &str) -> Outcome<()> {
     latency(&site, effort, &mut figures)?;
     throughput(&site, effort, &mut figures)?;
     memory(&site, &mut figures)?;
+    unpack::measure(effort.rounds, &mut figures)?;
+    figures.print();
+    figures.write(results)
+}
+
+/// Packages alone: needs neither the guest nor uvicorn.
+fn unpack(effort: &Effort, results: &str) -> Outcome<()> {
+    let mut figures = Figures::new();
+    unpack::measure(effort.rounds, &mut figures)?;
     figures.print();
     figures.write(results)
 }

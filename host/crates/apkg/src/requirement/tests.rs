@@ -30,6 +30,7 @@ fn a_file_of_comments_asks_for_nothing() {
     assert_eq!(parse_lines(b"# nothing\n\n   # here\n").unwrap(), []);
 }
 
+/// Hostile 67: whatever steers an installer, whole or in one word with its value.
 #[test]
 fn options_are_refused_by_name_and_line_without_their_value() {
     let cases = [
@@ -57,6 +58,7 @@ fn options_are_refused_by_name_and_line_without_their_value() {
     }
 }
 
+/// Hostile 67: repositories, URLs, files and paths, whose passwords stay out of the message.
 #[test]
 fn places_are_refused_without_repeating_them() {
     let cases = [
@@ -83,6 +85,7 @@ fn places_are_refused_without_repeating_them() {
     }
 }
 
+/// Hostile 68: what would be another requirement, another line, or a marker without end.
 #[test]
 fn malformed_requirements_are_refused() {
     let cases = [
