@@ -23,6 +23,9 @@ const DESCRIBED_BEHIND: u16 = 1 << 3;
 /// Encrypted in one of three ways, or a patch of another file.
 const NOT_PLAIN: u16 = 1 | 1 << 5 | 1 << 6 | 1 << 13;
 
+/// The latest version of the format there is, 6.3. Readers part on what to do with a later one.
+const LATEST_FORMAT: u16 = 63;
+
 /// An additional field with sizes of 64 bits: a second place to say how long an entry is.
 const ZIP64: u16 = 1;
 
@@ -53,6 +56,7 @@ pub(super) fn check(file: &mut (impl Read + Seek), directory: &Directory) -> Res
 }
 
 const OVERLAP: &str = "two of its entries share bytes";
+const CUT_OFF: &str = "described in fields that are cut off";
 const GAP: &str = "there are bytes that belong to no entry";
 
 fn records(file: &mut (impl Read + Seek), directory: &Directory) -> Result<Vec<Record>, Refusal> {
@@ -75,13 +79,20 @@ fn records(file: &mut (impl Read + Seek), directory: &Directory) -> Result<Vec<R
         let name = bytes(&mut directory_bytes, name)?;
         let unsupported =
             |because| Refusal::Unsupported { name: String::from_utf8_lossy(&name).into_owned(), because }.at(index);
-        if zip64_fields(&bytes(&mut directory_bytes, extra)?).next().is_some() {
-            return Err(unsupported("described in a zip64 field, which nothing within the limits needs"));
+        match zip64_fields(&bytes(&mut directory_bytes, extra)?) {
+            None => return Err(unsupported(CUT_OFF)),
+            Some(wide) if wide.is_empty() => {}
+            Some(_) => {
+                return Err(unsupported("described in a zip64 field, which nothing within the limits needs"));
+            }
         }
         bytes(&mut directory_bytes, comment)?;
         let flags = u16_at(&fixed, 8);
         if flags & NOT_PLAIN != 0 {
             return Err(unsupported("encrypted"));
+        }
+        if u16_at(&fixed, 6) & 0xff > LATEST_FORMAT {
+            return Err(unsupported("in a format of a later time"));
         }
         if u16_at(&fixed, 34) != 0 {
             return Err(unsupported("in another part of the archive"));
@@ -118,7 +129,10 @@ fn end_of(file: &mut (impl Read + Seek), record: &Record, directory: u64) -> Res
         return Err(different());
     }
     let wide = bytes(file, extra)?;
-    let wide: Vec<&[u8]> = zip64_fields(&wide).collect();
+    let wide = zip64_fields(&wide).ok_or_else(|| {
+        let name = String::from_utf8_lossy(&record.name).into_owned();
+        Refusal::Unsupported { name, because: CUT_OFF }.at(record.index)
+    })?;
     let mut stated = [14, 18, 22].map(|at| u32_at(&header, at));
     if !wide.is_empty() {
         // Writers that do not know the size in advance make room for it to be large, and then
@@ -155,16 +169,19 @@ fn descriptor(file: &mut (impl Read + Seek), end: u64, directory: u64) -> Result
     Ok(described)
 }
 
-/// The contents of all fields with sizes of 64 bits. What is cut off is no field, for any reader.
-fn zip64_fields(mut fields: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let all = std::iter::from_fn(move || {
-        let [kind, kind_high, length, length_high, rest @ ..] = fields else { return None };
-        let length = usize::from(u16::from_le_bytes([*length, *length_high]));
-        let (content, rest) = rest.split_at_checked(length)?;
+/// The contents of all fields with sizes of 64 bits; `None` when a field is longer than what is left of them.
+///
+/// Up to three bytes at the end, where no field fits, are what some writers align entries with.
+fn zip64_fields(mut fields: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut found = Vec::new();
+    while let [kind, kind_high, length, length_high, rest @ ..] = fields {
+        let (content, rest) = rest.split_at_checked(u16::from_le_bytes([*length, *length_high]).into())?;
+        if u16::from_le_bytes([*kind, *kind_high]) == ZIP64 {
+            found.push(content);
+        }
         fields = rest;
-        Some((u16::from_le_bytes([*kind, *kind_high]), content))
-    });
-    all.filter(|(kind, _)| *kind == ZIP64).map(|(_, content)| content)
+    }
+    Some(found)
 }
 
 fn bytes(file: &mut impl Read, count: u16) -> Result<Vec<u8>, Refusal> {

@@ -22,6 +22,8 @@ pub(super) struct Forged {
     /// The system the archive claims to come from; 3 is Unix.
     pub(super) system: u8,
     pub(super) extra: Vec<u8>,
+    /// The version of the format a reader needs.
+    pub(super) version: u16,
     /// Date and time as zip files write them.
     pub(super) modified: [u16; 2],
 }
@@ -42,6 +44,7 @@ impl Forged {
             mode: 0o100_644,
             system: 3,
             extra: Vec::new(),
+            version: 20,
             modified: [0, 0x21],
         }
     }
@@ -84,7 +87,7 @@ impl Forged {
 
     fn fields(&self, numbers: [u32; 3]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for field in [20, self.flags, self.method, self.modified[0], self.modified[1]] {
+        for field in [self.version, self.flags, self.method, self.modified[0], self.modified[1]] {
             bytes.extend(field.to_le_bytes());
         }
         for field in numbers {

@@ -190,6 +190,25 @@ fn sizes_said_twice_must_be_the_same() {
     );
 }
 
+/// Hostile 28: fields and formats that one reader refuses and another one passes over.
+#[test]
+fn what_readers_part_on_is_refused() {
+    let cut_off = "`x.apkg` has an entry that is described in fields that are cut off: `a` (entry 1)";
+    for extra in [b"UT\xff\0".to_vec(), b"UT\x01\0\0UT\x02\0\0".to_vec(), b"\x01\0\x10\0".to_vec()] {
+        assert_eq!(refusal(&[Forged { extra: extra.clone(), ..Forged::file("a", "") }]), cut_off);
+        assert_eq!(refusal(&[Forged { local_extra: Some(extra), ..Forged::file("a", "") }]), cut_off);
+    }
+    assert_eq!(
+        refusal(&[Forged { version: 64, ..Forged::file("a", "") }]),
+        "`x.apkg` has an entry that is in a format of a later time: `a` (entry 1)"
+    );
+
+    for extra in [b"xx\x01\0\0".to_vec(), b"xx\0\0".to_vec(), vec![0; 3]] {
+        let accepted = Forged { extra: extra.clone(), version: 63, ..Forged::file("a", "") };
+        assert!(unpack(&[accepted]).is_ok(), "{extra:?}");
+    }
+}
+
 /// Hostile 28: one entry under two names.
 #[test]
 fn an_entry_with_two_names_is_refused() {
