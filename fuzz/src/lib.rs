@@ -1,6 +1,8 @@
 //! What the targets share: where they start, and what they ask of every error.
 #![forbid(unsafe_code)]
 
+#[path = "../../host/crates/apkg/src/archive/tests/forge.rs"]
+pub mod forge;
 pub mod seeds;
 
 /// Asserts that the text of an error is one line that a terminal and a log can show, and none that repeats

@@ -3,11 +3,7 @@
 use std::io;
 use std::path::Path;
 
-#[path = "../../host/crates/apkg/src/archive/tests/forge.rs"]
-#[expect(clippy::unwrap_used, reason = "written for the tests of the reader")]
-mod forge;
-
-use forge::Forged;
+use crate::forge::{self, Forged};
 
 /// Writes seeds into the directory that `PAR_FUZZ_CORPUS` names, if it names one: the corpus the fuzzer is about
 /// to read. Called when a target starts.
@@ -24,6 +20,16 @@ pub fn plant(seeds: fn() -> io::Result<Vec<Vec<u8>>>) {
         })
     });
     planted.expect("the corpus can be written");
+}
+
+/// Decisions of the `forged` target: each of its lies once, in the first of two entries.
+///
+/// # Errors
+/// None.
+pub fn forged() -> io::Result<Vec<Vec<u8>>> {
+    let lies = (0..24).map(|lie| vec![1, 0, 10, 1, 7, lie, 3, 5, 0, 0, 23, 0, 15]);
+    let wholes = (0..16).map(|whole| vec![1, 0, 10, 1, 7, 23, 3, 5, 0, 0, 23, 4, whole]);
+    Ok(lies.chain(wholes).collect())
 }
 
 /// Manifests: those of the cases.

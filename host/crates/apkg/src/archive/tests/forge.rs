@@ -2,34 +2,34 @@
 
 /// One entry, honest unless told otherwise.
 #[derive(Clone)]
-pub(super) struct Forged {
-    pub(super) name: Vec<u8>,
+pub struct Forged {
+    pub name: Vec<u8>,
     /// The name in the local header, if it differs.
-    pub(super) local_name: Option<Vec<u8>>,
+    pub local_name: Option<Vec<u8>>,
     /// Checksum and sizes in the local header, if they differ.
-    pub(super) local_fields: Option<[u32; 3]>,
+    pub local_fields: Option<[u32; 3]>,
     /// Additional fields of the local header, if they differ.
-    pub(super) local_extra: Option<Vec<u8>>,
+    pub local_extra: Option<Vec<u8>>,
     /// Bytes between the content and the next entry.
-    pub(super) behind: Vec<u8>,
+    pub behind: Vec<u8>,
     /// The bytes in the archive, after compression.
-    pub(super) stored: Vec<u8>,
-    pub(super) method: u16,
-    pub(super) flags: u16,
-    pub(super) crc: u32,
-    pub(super) size: u32,
-    pub(super) mode: u32,
+    pub stored: Vec<u8>,
+    pub method: u16,
+    pub flags: u16,
+    pub crc: u32,
+    pub size: u32,
+    pub mode: u32,
     /// The system the archive claims to come from; 3 is Unix.
-    pub(super) system: u8,
-    pub(super) extra: Vec<u8>,
+    pub system: u8,
+    pub extra: Vec<u8>,
     /// The version of the format a reader needs.
-    pub(super) version: u16,
+    pub version: u16,
     /// Date and time as zip files write them.
-    pub(super) modified: [u16; 2],
+    pub modified: [u16; 2],
 }
 
 impl Forged {
-    pub(super) fn file(name: &str, content: &str) -> Self {
+    pub fn file(name: &str, content: &str) -> Self {
         Self {
             name: name.as_bytes().to_vec(),
             local_name: None,
@@ -49,16 +49,16 @@ impl Forged {
         }
     }
 
-    pub(super) fn directory(name: &str) -> Self {
+    pub fn directory(name: &str) -> Self {
         Self { mode: 0o040_755, ..Self::file(name, "") }
     }
 
-    pub(super) fn mode(self, mode: u32) -> Self {
+    pub fn mode(self, mode: u32) -> Self {
         Self { mode, ..self }
     }
 
     /// `count` zeros, deflated honestly.
-    pub(super) fn zeros(name: &str, count: u32) -> Self {
+    pub fn zeros(name: &str, count: u32) -> Self {
         use std::io::{Cursor, Read, Write};
 
         let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
@@ -74,14 +74,14 @@ impl Forged {
     }
 
     /// Its checksum and sizes behind its content, as a writer leaves them that does not seek.
-    pub(super) fn described_behind(self, signature: &[u8]) -> Self {
+    pub fn described_behind(self, signature: &[u8]) -> Self {
         let mut behind = signature.to_vec();
         self.numbers().into_iter().for_each(|field| behind.extend(field.to_le_bytes()));
         Self { flags: self.flags | 1 << 3, local_fields: Some([0; 3]), behind, ..self }
     }
 
     /// Checksum, stored size, size.
-    pub(super) fn numbers(&self) -> [u32; 3] {
+    pub fn numbers(&self) -> [u32; 3] {
         [self.crc, u32::try_from(self.stored.len()).unwrap(), self.size]
     }
 
@@ -126,7 +126,7 @@ impl Forged {
 }
 
 /// An archive of these entries, in this order.
-pub(super) fn archive(entries: &[Forged]) -> Vec<u8> {
+pub fn archive(entries: &[Forged]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut directory = Vec::new();
     for entry in entries {
@@ -137,14 +137,14 @@ pub(super) fn archive(entries: &[Forged]) -> Vec<u8> {
 }
 
 /// An archive whose directory lists every entry at the place of the first: overlapping.
-pub(super) fn overlapping(entry: &Forged, names: &[&str]) -> Vec<u8> {
+pub fn overlapping(entry: &Forged, names: &[&str]) -> Vec<u8> {
     let directory: Vec<u8> =
         names.iter().flat_map(|name| Forged { name: name.as_bytes().to_vec(), ..entry.clone() }.central(0)).collect();
     finish(entry.local(), &directory, names.len())
 }
 
 /// An archive of two entries, the second of which is the content of the first.
-pub(super) fn quoting(name: &str, inner: &Forged) -> Vec<u8> {
+pub fn quoting(name: &str, inner: &Forged) -> Vec<u8> {
     let stored = inner.local();
     let size = u32::try_from(stored.len()).unwrap();
     let outer = Forged { crc: crc32(&stored), size, stored, ..Forged::file(name, "") };
@@ -154,7 +154,7 @@ pub(super) fn quoting(name: &str, inner: &Forged) -> Vec<u8> {
 }
 
 /// An archive of these entries whose directory does not list the one at `hidden`.
-pub(super) fn unlisted(entries: &[Forged], hidden: usize) -> Vec<u8> {
+pub fn unlisted(entries: &[Forged], hidden: usize) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     for (index, entry) in entries.iter().enumerate() {
         if index != hidden {
@@ -166,7 +166,7 @@ pub(super) fn unlisted(entries: &[Forged], hidden: usize) -> Vec<u8> {
 }
 
 /// An archive whose directory holds these entries, of which its end record counts one less.
-pub(super) fn miscounted(entries: &[Forged]) -> Vec<u8> {
+pub fn miscounted(entries: &[Forged]) -> Vec<u8> {
     let mut bytes = archive(entries);
     let end = bytes.len() - 22;
     let count = u16::try_from(entries.len() - 1).unwrap().to_le_bytes();
@@ -189,7 +189,7 @@ fn finish(mut bytes: Vec<u8>, directory: &[u8], entries: usize) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
+pub fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
     };
