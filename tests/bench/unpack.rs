@@ -32,7 +32,7 @@ pub(crate) fn measure(rounds: usize, figures: &mut Figures) -> Outcome<()> {
         let (ours, theirs) = (median(ours), median(theirs));
         figures.add(&format!("unpack.unzip.{size}"), &format!("`unzip` of {size} MiB"), theirs * 1e3, "ms");
         figures.add(&format!("unpack.par.{size}"), &format!("reading and unpacking {size} MiB"), ours * 1e3, "ms");
-        figures.add(&format!("unpack.ratio.{size}"), &format!("unpacking {size} MiB, `unzip` = 1"), ours / theirs, "");
+        figures.add(&format!("unpack.ratio.{size}"), &format!("unpacking {size} MiB, `unzip` = 1"), ours / theirs, "×");
     }
     Ok(())
 }
