@@ -127,6 +127,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         Err(error) => return boot_failed(&error.into(), &config, &health, console, &mut signals).await,
     };
     config.limits = policy.limits.over(config.limits);
+    log.limit_agent(config.limits.log_lines_per_second);
     let mut ports = match Ports::open(&config, &health) {
         Ok(ports) => ports,
         Err(error) => return boot_failed(&error, &config, &health, console, &mut signals).await,
@@ -150,6 +151,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         Err(error) => return boot_failed(&error, &config, &health, console, &mut signals).await,
     };
 
+    log.limit_agent(agent.log_lines_per_second);
     health.lifecycle().advance(Phase::Ready);
     log_ready(&config, &clock.times());
     console.ready(&config, &agent.package.manifest, agent.served);

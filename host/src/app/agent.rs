@@ -1,6 +1,6 @@
 //! From a package to a running agent.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use par_apkg::Package;
@@ -32,6 +32,7 @@ pub(super) struct Agent {
     pub(super) description: AgentDescription,
     pub(super) served: Surfaces,
     pub(super) backend: Arc<Backend>,
+    pub(super) log_lines_per_second: u32,
     _scratch: Scratch,
 }
 
@@ -84,8 +85,9 @@ pub(super) async fn load(
     console.done(BootPhase::Install, &installed, clock);
 
     console.phase(BootPhase::Load, "loading the agent");
+    let log_lines_per_second = grants.limits().log_lines_per_second;
     let instances = grants.limits().instances.get();
-    let spec = sandbox_spec(config, &package, layer, grants);
+    let spec = sandbox_spec(config, &package, layer, grants, scratch.path());
     let (sandbox, description) = clock.time(BootPhase::Load, start(spec)).await?;
     for warning in &description.warnings {
         tracing::warn!(remark = warning.as_str(), "Agent remark");
@@ -104,7 +106,7 @@ pub(super) async fn load(
         events::PACKAGE_LOADED
     );
     let backend = Arc::new(Backend::Sandbox(sandbox));
-    Ok(Agent { package, description, served, backend, _scratch: scratch })
+    Ok(Agent { package, description, served, backend, log_lines_per_second, _scratch: scratch })
 }
 
 /// Which surfaces of the package are served.
@@ -154,13 +156,20 @@ async fn start(spec: SandboxSpec) -> Result<(Sandbox, AgentDescription), BootErr
     Ok(Sandbox::start(&engine, spec).await?)
 }
 
-fn sandbox_spec(config: &Config, package: &Package, layer: Option<DepsLayer>, grants: Grants) -> SandboxSpec {
+fn sandbox_spec(
+    config: &Config,
+    package: &Package,
+    layer: Option<DepsLayer>,
+    grants: Grants,
+    scratch: &Path,
+) -> SandboxSpec {
     SandboxSpec {
         guest: Guest::at(&config.guest_dir),
         package: package.path().to_owned(),
         dependencies: layer.map(|layer| layer.directory().to_owned()),
         grants,
         agent: agent_spec(config, &package.manifest),
+        scratch: scratch.to_owned(),
     }
 }
 

@@ -306,3 +306,6 @@ fn limits(
     }
     requested.over(ceiling)
 }
+
+#[cfg(test)]
+mod tests;

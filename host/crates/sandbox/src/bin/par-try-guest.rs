@@ -49,6 +49,7 @@ async fn try_guest() -> Result<String, Failure> {
         dependencies: None,
         grants: Grants::resolve(&Requested::default(), &Policy::default(), limits)?,
         agent: agent(application),
+        scratch: std::env::temp_dir(),
     };
     let (sandbox, _) = Sandbox::start(&Engine::new()?, spec).await?;
     let reply = sandbox.http(get_root(deadline)?).await?;
