@@ -121,7 +121,7 @@ deny: {env: [NOT_FOR_ANYBODY]}
         seen,
         json!({
             "AGENT_APP_ID": "app-1",
-            "BASE_PATH": "",
+            "BASE_PATH": "/",
             "D": "deploy",
             "DEPLOYMENT_ID": "deployment-1",
             "E": "file",
