@@ -120,7 +120,7 @@ with open('/scratch/a', 'wb', buffering=0) as file:
         "
 while True:
     with open('/scratch/a', 'ab', buffering=0) as file: file.write(b'x' * 10000)",
-        "import os; os.truncate('/scratch/a', 2 << 20)",
+        "import os; open('/scratch/a', 'x').close(); os.truncate('/scratch/a', 2 << 20)",
         "
 with open('/scratch/a', 'wb', buffering=0) as file:
     file.seek(1 << 40); file.write(b'x')",
