@@ -80,6 +80,11 @@ bench: tools build guest
     cargo build {{ cargo_flags }} --bin par-bench
     "$CARGO_TARGET_DIR/release/par-bench" --uvicorn "$(python3 .ci/tools.py uvicorn)/bin/python" --results target/bench.json
 
+# Fetches packages of 1, 20 and 100 MiB with PAR, and with curl, sha256sum and unzip.
+bench-fetch: build guest
+    cargo build {{ cargo_flags }} --bin par-bench
+    "$CARGO_TARGET_DIR/release/par-bench" --fetch --results target/bench-fetch.json
+
 # Builds the native WASI wheels, unless they are in the cache.
 extensions:
     @python3 guest-python/extensions

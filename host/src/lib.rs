@@ -8,7 +8,6 @@ pub mod cli;
 pub mod config;
 pub mod exit;
 pub mod fetch;
-pub mod grants;
 pub mod health;
 pub mod install;
 pub mod lifecycle;

@@ -3,6 +3,7 @@
 //! Servers that are compared run at the same time and are asked in turns, so that whatever else
 //! the machine does meets both. A figure is the median of its rounds.
 
+mod fetching;
 mod figures;
 mod load;
 mod memory;
@@ -28,6 +29,9 @@ const LOAD_CORE: usize = 1;
 
 /// Further instances whose memory is measured.
 const MOST_INSTANCES: usize = 4;
+
+/// How often a package is fetched each way.
+const FETCH_ROUNDS: usize = 7;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -65,7 +69,8 @@ fn main() -> ExitCode {
         ["--unpack", "--results", results] => unpack(&Effort::full(), results),
         ["--uvicorn", python, "--results", results] => measure(&Effort::full(), python, results),
         ["--uvicorn", python, "--results", results, "--quick"] => measure(&Effort::quick(), python, results),
-        _ => Err("usage: par-bench (--uvicorn PYTHON | --unpack) --results FILE [--quick]".into()),
+        ["--fetch", "--results", results] => fetch(FETCH_ROUNDS, results),
+        _ => Err("usage: par-bench (--uvicorn PYTHON | --unpack | --fetch) --results FILE [--quick]".into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,6 +79,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn fetch(rounds: usize, results: &str) -> Outcome<()> {
+    let mut figures = Figures::new();
+    fetching::measure(rounds, &mut figures)?;
+    figures.print();
+    figures.write(results)
 }
 
 fn measure(effort: &Effort, python: &str, results: &str) -> Outcome<()> {

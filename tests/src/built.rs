@@ -16,8 +16,9 @@ pub(crate) fn par() -> PathBuf {
         return installed.into();
     }
     let test = std::env::current_exe().unwrap();
-    let directory = test.parent().and_then(Path::parent).unwrap();
-    let par = directory.join("par");
+    // Tests lie in a directory of their own, the benchmark beside the program.
+    let beside = test.with_file_name("par");
+    let par = if beside.is_file() { beside } else { test.parent().and_then(Path::parent).unwrap().join("par") };
     assert!(par.is_file(), "there is no `{}`; run: cargo build --release --bin par", par.display());
     refuse_stale(&par);
     par
@@ -43,7 +44,8 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 /// The guest of `PAR_GUEST_DIR`, else the one `just guest` leaves in `target/`.
-pub(crate) fn guest() -> PathBuf {
+#[must_use]
+pub fn guest() -> PathBuf {
     let directory = variable("PAR_GUEST_DIR").map_or_else(|| repository().join("target/guest"), PathBuf::from);
     assert!(directory.join("guest.json").is_file(), "there is no guest in `{}`; run: just guest", directory.display());
     fs_err::canonicalize(directory).unwrap()

@@ -18,7 +18,7 @@ mod reply;
 mod servers;
 
 pub use a2a::{A2aMessage, ActionRequest, ActionResult, AgentClient, Capabilities, HealthStatus, Pong, WrongRequest};
-pub use built::repository;
+pub use built::{guest, repository};
 pub use host::{PATIENCE, RunningHost, TestHost};
 pub use log::Line;
 pub use package::Package;

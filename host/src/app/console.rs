@@ -11,7 +11,7 @@ use crate::fetch;
 use crate::install;
 use crate::progress::{Meter, Progress};
 use crate::surfaces::rest::Surfaces;
-use crate::telemetry::Format;
+use crate::telemetry::{Format, events};
 
 /// Standard output and standard error, as far as people look at them.
 pub(super) struct Console {
@@ -61,6 +61,15 @@ impl Console {
     /// The download of the package begins.
     pub(super) fn download(&self) -> Download<'_> {
         Download { console: self, meter: Meter::new(BootPhase::Download) }
+    }
+
+    /// What is said when the guest has to be compiled first.
+    pub(super) fn compiling(&self) -> impl Fn() + Send + Sync + 'static + use<> {
+        let progress = self.progress.clone();
+        move || {
+            tracing::info!("{}", events::GUEST_COMPILING);
+            progress.now(format!("{:<8} compiling the guest for this machine", BootPhase::Load.as_str()));
+        }
     }
 
     /// A step of installing.

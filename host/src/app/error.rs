@@ -10,7 +10,6 @@ use par_sandbox::StartError;
 
 use crate::boot::BootPhase;
 use crate::fetch::FetchError;
-use crate::grants::GrantError;
 use crate::install::InstallError;
 use crate::surfaces::serve::{BindError, ServeError};
 use crate::surfaces::ui::SiteError;
@@ -31,8 +30,6 @@ pub(super) enum BootError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Package(#[from] PackageError),
-    #[error(transparent)]
-    Grants(#[from] GrantError),
     #[error(transparent)]
     Install(#[from] InstallError),
     #[error(transparent)]
@@ -61,7 +58,6 @@ impl BootError {
             Self::Cache { .. } => Some("set `PAR_CACHE_DIR` to a directory only PAR may write to".to_owned()),
             Self::Fetch(error) => error.hint(),
             Self::Package(error) => error.hint(),
-            Self::Grants(error) => error.hint(),
             Self::Install(error) => error.hint(),
             Self::Sandbox(StartError::ReadGuest { .. }) => {
                 Some("build it with `just guest`, or set `PAR_GUEST_DIR`".to_owned())
@@ -98,7 +94,6 @@ impl BootError {
         match self {
             Self::NoPackage => Some(events::NO_PACKAGE),
             Self::HardLimit { .. } => Some(events::BOOT_OVER_LIMIT),
-            Self::Grants(_) => Some(events::GRANTS_REFUSED),
             Self::Fetch(_) | Self::Package(_) | Self::Install(_) | Self::Sandbox(_) | Self::Site(_) => {
                 Some(events::PACKAGE_FAILED)
             }

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::bindings::AgentPre;
+use crate::compiled::Compiled;
 use crate::engine::Engine;
 use crate::store::State;
 use crate::{StartError, imports};
@@ -16,19 +18,32 @@ use crate::{StartError, imports};
 #[derive(Debug, Clone)]
 pub struct Guest {
     directory: PathBuf,
+    compiled: Option<Compiled>,
 }
 
 impl Guest {
     /// Names the directory of a guest; nothing is read yet.
     #[must_use]
     pub fn at(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into() }
+        Self { directory: directory.into(), compiled: None }
+    }
+
+    /// Lets the guest be compiled again where its machine code cannot be used, and keeps the
+    /// result in `directory`. `announce` is called before: it takes seconds.
+    #[must_use]
+    pub fn compiled_in(self, directory: impl Into<PathBuf>, announce: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { compiled: Some(Compiled { directory: directory.into(), announce: Arc::new(announce) }), ..self }
     }
 
     /// The precompiled component.
     #[must_use]
     pub fn component(&self) -> PathBuf {
         self.directory.join("agent.cwasm")
+    }
+
+    /// The component as it was linked, for any machine.
+    fn wasm(&self) -> PathBuf {
+        self.directory.join("agent.wasm")
     }
 
     /// The standard library, mounted at `/python`.
@@ -44,11 +59,27 @@ impl Guest {
     }
 }
 
-pub(crate) fn load(engine: &Engine, guest: &Guest) -> Result<AgentPre<State>, StartError> {
-    let file = open_trusted(&guest.component())?;
-    let component = deserialize(engine, &file)?;
+pub(crate) async fn load(engine: &Engine, guest: &Guest) -> Result<AgentPre<State>, StartError> {
+    let component = match precompiled(engine, &guest.component(), Owner::ThisUserOrRoot) {
+        Ok(component) => component,
+        Err(unusable) => compiled(engine, guest, unusable).await?,
+    };
     let instance_pre = link(engine, &component)?;
     AgentPre::new(instance_pre).map_err(StartError::engine)
+}
+
+/// Machine code from a file, if it can be trusted and was made for this engine and machine.
+pub(crate) fn precompiled(engine: &Engine, path: &Path, owner: Owner) -> Result<Component, StartError> {
+    deserialize(engine, &open_trusted(path, owner)?)
+}
+
+/// What this process compiles, or compiled earlier, in place of code it cannot use.
+async fn compiled(engine: &Engine, guest: &Guest, unusable: StartError) -> Result<Component, StartError> {
+    let Some(compiled) = guest.compiled.clone().filter(|_| guest.wasm().is_file()) else { return Err(unusable) };
+    tracing::info!(reason = &unusable as &dyn std::error::Error, "The machine code of the guest cannot be used here");
+    let (engine, wasm) = (engine.clone(), guest.wasm());
+    let compiling = tokio::task::spawn_blocking(move || compiled.of(&engine, &wasm));
+    compiling.await.unwrap_or_else(|error| Err(StartError::Engine(error.into())))
 }
 
 fn link(engine: &Engine, component: &Component) -> Result<InstancePre<State>, StartError> {
@@ -57,18 +88,27 @@ fn link(engine: &Engine, component: &Component) -> Result<InstancePre<State>, St
     linker.instantiate_pre(component).map_err(StartError::engine)
 }
 
+/// Who may have written machine code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Who installed PAR.
+    ThisUserOrRoot,
+    /// This process, or an earlier one like it.
+    ThisUser,
+}
+
 /// Opens a component, unless somebody else could have written it.
 ///
 /// A precompiled component is machine code, so whoever can write it owns the process. It
 /// must belong to this user or to root, and be writable by nobody else. The open file is
 /// judged and not its path: a path may lead elsewhere a moment later.
-fn open_trusted(path: &Path) -> Result<File, StartError> {
+fn open_trusted(path: &Path, wanted: Owner) -> Result<File, StartError> {
     let unreadable = |source| StartError::ReadGuest { path: path.to_owned(), source };
     #[expect(clippy::disallowed_methods, reason = "`StartError::ReadGuest` names the path")]
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let owner = metadata.uid();
-    let trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    let trusted = owner == rustix::process::geteuid().as_raw() || (wanted == Owner::ThisUserOrRoot && owner == 0);
     if trusted && metadata.permissions().mode() & WRITABLE_BY_OTHERS == 0 {
         return Ok(file);
     }
@@ -105,7 +145,7 @@ mod tests {
     fn a_guest_only_this_user_can_write_is_trusted() {
         for mode in [0o400, 0o644, 0o755] {
             let (_directory, path) = guest(mode);
-            assert!(open_trusted(&path).is_ok(), "{mode:o}");
+            assert!(open_trusted(&path, Owner::ThisUserOrRoot).is_ok(), "{mode:o}");
         }
     }
 
@@ -113,7 +153,10 @@ mod tests {
     fn a_guest_others_can_write_is_refused() {
         for mode in [0o664, 0o646, 0o666, 0o620] {
             let (_directory, path) = guest(mode);
-            assert!(matches!(open_trusted(&path), Err(StartError::UntrustedGuest { .. })), "{mode:o}");
+            assert!(
+                matches!(open_trusted(&path, Owner::ThisUserOrRoot), Err(StartError::UntrustedGuest { .. })),
+                "{mode:o}"
+            );
         }
     }
 
@@ -122,14 +165,14 @@ mod tests {
         let (directory, path) = guest(0o666);
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(path, &link).unwrap();
-        assert!(matches!(open_trusted(&link), Err(StartError::UntrustedGuest { .. })));
+        assert!(matches!(open_trusted(&link, Owner::ThisUserOrRoot), Err(StartError::UntrustedGuest { .. })));
     }
 
     #[test]
     fn what_is_no_component_is_an_error() {
         let (_directory, path) = guest(0o644);
         let engine = Engine::new().unwrap();
-        let refused = deserialize(&engine, &open_trusted(&path).unwrap());
+        let refused = deserialize(&engine, &open_trusted(&path, Owner::ThisUserOrRoot).unwrap());
         assert!(matches!(refused, Err(StartError::Engine(_))));
     }
 }

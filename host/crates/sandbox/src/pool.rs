@@ -11,7 +11,6 @@ use crate::bindings::exports::pixell::agent::lifecycle::AgentDescription;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::drive::{Mold, drive};
 use crate::instance::{Instance, Lost};
-use crate::turnstile::Turnstile;
 
 /// An instance that ended sooner than this after it was ready counts as a failed start.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
@@ -26,7 +25,6 @@ const FAILED_STARTS: u32 = 5;
 /// Every instance that may be called, and what replaces the others.
 pub(crate) struct Pool {
     mold: Arc<Mold>,
-    turnstile: Turnstile,
     serving: RwLock<Vec<Instance>>,
     serving_changed: Notify,
     stopping: watch::Sender<bool>,
@@ -38,7 +36,6 @@ impl Pool {
     pub(crate) async fn start(mold: Mold) -> Result<(Arc<Self>, AgentDescription), StartError> {
         let instances = mold.grants.limits().instances.get();
         let pool = Arc::new(Self {
-            turnstile: Turnstile::new(mold.grants.limits()),
             mold: Arc::new(mold),
             serving: RwLock::default(),
             serving_changed: Notify::new(),
@@ -68,10 +65,8 @@ impl Pool {
     }
 
     pub(crate) async fn http(&self, mut call: HttpCall) -> Result<HttpReply, CallError> {
-        call.deadline = self.soonest(call.deadline);
-        let place = self.turnstile.enter(call.deadline).await?;
         loop {
-            match self.pick(call.deadline).await?.http(call, &place).await {
+            match self.pick(call.deadline).await?.http(call).await {
                 Ok(reply) => return Ok(reply),
                 Err(Lost::Failed(error)) => return Err(error),
                 Err(Lost::Unstarted(unstarted)) => call = unstarted,
@@ -80,10 +75,8 @@ impl Pool {
     }
 
     pub(crate) async fn act(&self, mut call: ActionCall) -> Result<String, CallError> {
-        call.deadline = self.soonest(call.deadline);
-        let place = self.turnstile.enter(call.deadline).await?;
         loop {
-            match self.pick(call.deadline).await?.act(call, &place).await {
+            match self.pick(call.deadline).await?.act(call).await {
                 Ok(result) => return Ok(result),
                 Err(Lost::Failed(error)) => return Err(error),
                 Err(Lost::Unstarted(unstarted)) => call = unstarted,
@@ -103,12 +96,6 @@ impl Pool {
             }
             futures::future::join_all(instances.iter().map(Instance::ended)).await;
         }
-    }
-
-    /// The deadline of a call: a surface may set one sooner than the agent's own limit.
-    fn soonest(&self, deadline: Instant) -> Instant {
-        let own = Instant::now().checked_add(self.mold.grants.limits().request_timeout.duration());
-        own.map_or(deadline, |own| own.min(deadline))
     }
 
     /// The instance with the fewest calls, waiting for one if all are being replaced.
@@ -134,7 +121,7 @@ impl Pool {
     }
 
     async fn launch(&self) -> Result<(Instance, AgentDescription), StartError> {
-        let (instance, shared, requests) = Instance::new(self.mold.grants.limits());
+        let (instance, shared, requests) = Instance::new();
         let (ready, outcome) = oneshot::channel();
         tokio::spawn(drive(Arc::clone(&self.mold), shared, requests, ready));
         let killed = KillOnDrop(Some(instance.clone()));
@@ -183,10 +170,6 @@ impl Pool {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
             self.withdraw(&instance);
-            if instance.is_worn() {
-                tracing::info!(instances = self.ready(), "Instance replaced after its last request");
-                continue;
-            }
             failures = if since.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };
             tracing::warn!(instances = self.ready(), "Instance replaced");
             if failures > 1 {

@@ -44,6 +44,14 @@ pub enum StartError {
         /// The precompiled component.
         path: PathBuf,
     },
+    /// What was compiled cannot be written down.
+    #[error("cannot write the compiled guest `{path}`")]
+    WriteGuest {
+        /// Where it should be kept.
+        path: PathBuf,
+        /// What the file system said.
+        source: std::io::Error,
+    },
     /// A directory of the package or of the guest cannot be mounted.
     #[error("cannot mount `{path}`")]
     Mount {
@@ -133,8 +141,6 @@ pub struct SandboxSpec {
     pub grants: Grants,
     /// What to load.
     pub agent: AgentSpec,
-    /// A directory of the host where those the agent may write to are made.
-    pub scratch: PathBuf,
 }
 
 /// One agent in its sandbox.
@@ -149,15 +155,15 @@ impl Sandbox {
     /// # Errors
     /// [`StartError`] when guest, package or agent cannot be loaded.
     pub async fn start(engine: &Engine, spec: SandboxSpec) -> Result<(Self, AgentDescription), StartError> {
-        let SandboxSpec { guest, package, dependencies, grants, agent, scratch } = spec;
-        let component = component::load(engine, &guest)?;
+        let SandboxSpec { guest, package, dependencies, grants, agent } = spec;
+        let component = component::load(engine, &guest).await?;
         let mut mounts = vec![
             Mount::read_only(guest.python(), PYTHON),
             Mount::read_only(guest.platform(), PLATFORM),
             Mount::read_only(package, AGENT),
         ];
         mounts.extend(dependencies.map(|layer| Mount::read_only(layer, DEPENDENCIES)));
-        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec: world_spec(agent), scratch };
+        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec: world_spec(agent) };
         let (pool, description) = Pool::start(mold).await?;
         Ok((Self { pool }, describe(description)))
     }
