@@ -37,7 +37,23 @@ pub fn forged() -> io::Result<Vec<Vec<u8>>> {
 /// # Errors
 /// When they cannot be read.
 pub fn manifests() -> io::Result<Vec<Vec<u8>>> {
-    cases("agent.yaml")
+    cases("manifest", "agent.yaml")
+}
+
+/// Policies: those of the cases.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn policies() -> io::Result<Vec<Vec<u8>>> {
+    cases("policy", "policy.yaml")
+}
+
+/// Methods and URLs, as the target has them.
+///
+/// # Errors
+/// None.
+pub fn requests() -> io::Result<Vec<Vec<u8>>> {
+    Ok(REQUESTS.iter().map(|seed| seed.as_bytes().to_vec()).collect())
 }
 
 /// Files of wheels. The first byte says which, as the target has it.
@@ -48,10 +64,10 @@ pub fn wheels() -> io::Result<Vec<Vec<u8>>> {
     Ok(WHEELS.iter().map(|seed| seed.as_bytes().to_vec()).collect())
 }
 
-/// The files of this name in the cases of the manifest.
-fn cases(name: &str) -> io::Result<Vec<Vec<u8>>> {
+/// The files of this name in the cases of one kind.
+fn cases(kind: &str, name: &str) -> io::Result<Vec<Vec<u8>>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases/manifest"))? {
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases").join(kind))? {
         match std::fs::read(entry?.path().join(name)) {
             Ok(content) if content.len() < 16 * 1024 => found.push(content),
             Ok(_) => {}
@@ -69,7 +85,7 @@ fn cases(name: &str) -> io::Result<Vec<Vec<u8>>> {
 pub fn requirements() -> io::Result<Vec<Vec<u8>>> {
     let mut seeds: Vec<Vec<u8>> = REQUIREMENTS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
     for (first, name) in [(b'0', "requirements.txt"), (b'1', "pyproject.toml"), (b'2', "setup.py")] {
-        seeds.extend(cases(name)?.into_iter().map(|content| [vec![first], content].concat()));
+        seeds.extend(cases("manifest", name)?.into_iter().map(|content| [vec![first], content].concat()));
     }
     Ok(seeds)
 }
@@ -84,6 +100,25 @@ const REQUIREMENTS: [&str; 9] = [
     "1[project]\ndynamic = ['dependencies']\n[[tool.x]]\na.b.c = {d = [1, 2]}\n",
     "2setup(install_requires = [\n  'httpx>=0.25', # why\n  \"redis\",\n])",
     "2install_requires=['a'] + more",
+];
+
+const REQUESTS: [&str; 16] = [
+    "GET https://api.example.com/v1/x?y=z#f",
+    "POST https://a.b.example.com:8443/",
+    "get HTTPS://SECRET.Example.COM./",
+    "GET http://169.254.169.254/latest",
+    "GET http://2852039166/",
+    "GET http://0xa9.0376.43518/",
+    "GET http://[::ffff:169.254.169.254]/",
+    "GET https://\u{ff41}pi.example\u{3002}com/",
+    "GET https://%61pi.example.com/v1/%2e%2e/admin",
+    "GET https://api.example.com/v1/..%2fadmin",
+    "GET https://api.example.com/v1//..;/admin",
+    "GET https://user:password@api.example.com/",
+    "GET https://api.example.com\\@evil.example/",
+    "CONNECT https://api.example.com/",
+    "GET /v1/../admin",
+    "GET //evil.example/x",
 ];
 
 const WHEELS: [&str; 10] = [

@@ -11,12 +11,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use par_policy::policy::Policy;
 use tokio::time::timeout_at;
 
 use crate::boot::{BootClock, BootPhase, BootTimes};
 use crate::cli::LogFormat;
 use crate::config::{self, Config, Environment};
 use crate::exit::Exit;
+use crate::grants;
 use crate::health::Health;
 use crate::lifecycle::Phase;
 use crate::signals::{Signal, Signals};
@@ -108,7 +110,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         Ok(signals) => signals,
         Err(error) => return report(&BootError::System(error)),
     };
-    let config = match Config::parse(environment) {
+    let mut config = match Config::parse(environment) {
         Ok(config) => config,
         Err(mistakes) => {
             console.end();
@@ -120,6 +122,12 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
     log_configuration(&config);
 
     let health = Health::default();
+    let policy = match grants::policy(config.policy.as_ref(), config.observing) {
+        Ok(policy) => policy,
+        Err(error) => return boot_failed(&error.into(), &config, &health, console, &mut signals).await,
+    };
+    config.limits = policy.limits.over(config.limits);
+    log.limit_agent(config.limits.log_lines_per_second);
     let mut ports = match Ports::open(&config, &health) {
         Ok(ports) => ports,
         Err(error) => return boot_failed(&error, &config, &health, console, &mut signals).await,
@@ -133,7 +141,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
             tracing::info!("{}", events::SHUTDOWN_COMPLETE);
             return Exit::Done;
         }
-        booted = timeout_at(deadline, boot(order.package, &config, &mut ports, &mut clock, console)) => {
+        booted = timeout_at(deadline, boot(order.package, &config, &policy, &mut ports, &mut clock, console)) => {
             booted.unwrap_or(Err(BootError::StartupTimeout(config.boot.startup_timeout)))
         }
     };
@@ -143,6 +151,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         Err(error) => return boot_failed(&error, &config, &health, console, &mut signals).await,
     };
 
+    log.limit_agent(agent.log_lines_per_second);
     health.lifecycle().advance(Phase::Ready);
     log_ready(&config, &clock.times());
     console.ready(&config, &agent.package.manifest, agent.served);
@@ -166,13 +175,14 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
 async fn boot(
     typed: Option<PathBuf>,
     config: &Config,
+    policy: &Policy,
     ports: &mut Ports,
     clock: &mut BootClock,
     console: &Console,
 ) -> Result<Agent, BootError> {
     let source = agent::source(typed, config)?;
     let agent = tokio::select! {
-        loaded = agent::load(config, source, clock, console) => loaded?,
+        loaded = agent::load(config, policy, source, clock, console) => loaded?,
         error = ports.failed() => return Err(error.into()),
     };
     console.phase(BootPhase::Serve, "opening the surfaces");

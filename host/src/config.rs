@@ -10,6 +10,7 @@ mod boot;
 mod mistake;
 mod package;
 mod places;
+mod policy;
 mod ports;
 mod raw;
 mod reader;
@@ -18,15 +19,15 @@ pub mod variables;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use par_policy::outbound::OutboundLimits;
 use par_policy::{InstanceCount, Limits, MemoryLimit, OutOfRange, RequestTimeout};
 
 pub use base_path::BasePath;
 pub use boot::{Boot, back_off_of};
 pub use mistake::{Mistake, Mistakes, Remark};
 pub use package::Package;
+pub use policy::{Observing, PolicySource};
 pub use ports::{Port, Ports};
-pub use raw::{Environment, Places};
+pub use raw::{Environment, Places, operator_variable};
 
 use crate::install::InstallSettings;
 use crate::telemetry::Level;
@@ -53,6 +54,10 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// What one instance may use.
     pub limits: Limits,
+    /// Where the operator's policy is.
+    pub policy: Option<PolicySource>,
+    /// Whether that policy may only observe.
+    pub observing: Observing,
     /// Largest gRPC message, in bytes.
     pub a2a_message_bytes: usize,
     /// Directory of the guest.
@@ -100,6 +105,8 @@ impl Config {
         let boot = Boot::read(reader);
         let drain_timeout = reader.value(&v::GRACEFUL_SHUTDOWN_TIMEOUT_SEC, |text| duration(text, 1.0));
         let limits = limits(reader, places);
+        let policy = reader.optional(&v::PAR_POLICY, PolicySource::parse);
+        let observing = reader.value(&v::PAR_OBSERVE, Observing::parse);
         let a2a_message_bytes = reader.value(&v::A2A_MAX_MESSAGE_BYTES, |text| {
             let bytes = whole(text, 1, 1 << 30)?;
             usize::try_from(bytes).map_err(|_| Expected::new("a size this machine can hold"))
@@ -121,6 +128,8 @@ impl Config {
             boot: boot?,
             drain_timeout: drain_timeout?,
             limits: limits?,
+            policy: policy?,
+            observing: observing?,
             a2a_message_bytes: a2a_message_bytes?,
             guest_dir: guest_dir?,
             cache_dir: cache_dir?,
@@ -168,8 +177,8 @@ fn limits(reader: &mut Reader<'_>, places: &Places) -> Option<Limits> {
         |text| InstanceCount::new(whole(text, 0, u64::MAX)?).map_err(expected),
         || InstanceCount::one_per_core(places.cores),
     );
-    let outbound = OutboundLimits::DEFAULT;
-    Some(Limits { memory: memory?, request_timeout: request_timeout?, instances: instances?, outbound })
+    let (memory, request_timeout) = (memory?, request_timeout?);
+    Some(Limits { memory, request_timeout, ..Limits::default_with(instances?) })
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod exit;
 pub mod fetch;
+pub mod grants;
 pub mod health;
 pub mod install;
 pub mod lifecycle;

@@ -152,6 +152,11 @@ impl Telemetry {
         tracing::subscriber::with_default(self.subscriber(), body)
     }
 
+    /// How many lines a second the agent may write from now on; the others are counted.
+    pub fn limit_agent(&self, per_second: u32) {
+        self.layer.limit_agent(per_second);
+    }
+
     /// While quiet, PAR's own lines below `warning` are left out: a progress display tells the rest.
     pub fn set_quiet(&self, quiet: bool) {
         self.quiet.store(quiet, Ordering::Relaxed);

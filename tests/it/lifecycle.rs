@@ -96,6 +96,7 @@ async fn the_phases_of_the_boot_are_logged_in_order_and_timed() {
             "Loading agent package",
             "Boot phase completed download",
             "Boot phase completed extract",
+            "Capabilities granted",
             "Boot phase completed install",
             "Boot phase completed load",
             "Package loaded successfully",

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod a2a;
+mod capabilities;
 mod cases;
 mod claims;
 mod compiled;
@@ -13,6 +14,7 @@ mod configuration;
 mod conventions;
 mod documentation;
 mod endurance;
+mod enforcement;
 mod examples;
 mod fetch;
 mod fetch_s3;

@@ -148,6 +148,7 @@ async fn the_environment_holds_only_what_was_granted() {
         .and("environment:\n  FROM_MANIFEST: manifest\n  BOTH: manifest\n")
         .file(".env", "FROM_FILE=file\nBOTH=file\nAGENT_APP_ID=forged\n");
     let host = TestHost::agent(&package)
+        .env("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
         .env("AWS_SECRET_ACCESS_KEY", "hunter2")
         .env("FROM_MANIFEST", "host")
         .env("PYTHONPATH", "/tmp")

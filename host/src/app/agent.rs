@@ -1,13 +1,13 @@
 //! From a package to a running agent.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use par_apkg::Package;
 use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
-use par_policy::Grants;
+use par_policy::policy::Policy;
+use par_policy::{Grants, Mode};
 use par_sandbox::{AgentDescription, AgentSpec, Engine, Guest, Sandbox, SandboxSpec};
 
 use super::console::Console;
@@ -17,6 +17,7 @@ use crate::boot::{BootClock, BootPhase};
 use crate::cache;
 use crate::config::Config;
 use crate::fetch::{self, PackageSource, VerifiedPackage};
+use crate::grants::{self, Prepared};
 use crate::install::{self, DepsLayer, GuestFiles};
 use crate::locked::Scratch;
 use crate::surfaces::rest::Surfaces;
@@ -34,6 +35,7 @@ pub(super) struct Agent {
     pub(super) description: AgentDescription,
     pub(super) served: Surfaces,
     pub(super) backend: Arc<Backend>,
+    pub(super) log_lines_per_second: u32,
     _scratch: Scratch,
 }
 
@@ -50,6 +52,7 @@ impl Agent {
 /// Reads, installs and loads an agent.
 pub(super) async fn load(
     config: &Config,
+    policy: &Policy,
     source: PackageSource,
     clock: &mut BootClock,
     console: &Console,
@@ -71,6 +74,11 @@ pub(super) async fn load(
         tracing::warn!(remark, "Package remark");
     }
     let served = served(manifest);
+    let Prepared { grants, secrets: _, notices } = grants(config, policy, &package).await?;
+    for notice in &notices {
+        tracing::warn!(remark = %notice, "Package remark");
+    }
+    log_grants(&grants);
 
     console.phase(BootPhase::Install, "preparing dependencies");
     let layer = clock.time(BootPhase::Install, dependencies(config, &package, console)).await?;
@@ -80,7 +88,9 @@ pub(super) async fn load(
     console.done(BootPhase::Install, &installed, clock);
 
     console.phase(BootPhase::Load, "loading the agent");
-    let spec = sandbox_spec(config, &package, layer, console);
+    let log_lines_per_second = grants.limits().log_lines_per_second;
+    let instances = grants.limits().instances.get();
+    let spec = sandbox_spec(config, &package, layer, grants, scratch.path(), console);
     let (sandbox, description) = clock.time(BootPhase::Load, start(spec)).await?;
     for warning in &description.warnings {
         tracing::warn!(remark = warning.as_str(), "Agent remark");
@@ -94,12 +104,12 @@ pub(super) async fn load(
         actions = description.actions.len(),
         distributions,
         modules = description.modules,
-        instances = config.limits.instances.get(),
+        instances,
         "{}",
         events::PACKAGE_LOADED
     );
     let backend = Arc::new(Backend::Sandbox(sandbox));
-    Ok(Agent { package, description, served, backend, _scratch: scratch })
+    Ok(Agent { package, description, served, backend, log_lines_per_second, _scratch: scratch })
 }
 
 /// Which surfaces of the package are served.
@@ -149,29 +159,63 @@ async fn start(spec: SandboxSpec) -> Result<(Sandbox, AgentDescription), BootErr
     Ok(Sandbox::start(&engine, spec).await?)
 }
 
-fn sandbox_spec(config: &Config, package: &Package, layer: Option<DepsLayer>, console: &Console) -> SandboxSpec {
+fn sandbox_spec(
+    config: &Config,
+    package: &Package,
+    layer: Option<DepsLayer>,
+    grants: Grants,
+    scratch: &Path,
+    console: &Console,
+) -> SandboxSpec {
     SandboxSpec {
         guest: Guest::at(&config.guest_dir).compiled_in(config.cache_dir.join(COMPILED), console.compiling()),
         package: package.path().to_owned(),
         dependencies: layer.map(|layer| layer.directory().to_owned()),
-        grants: Grants::baseline(environment(config, package), config.limits),
+        grants,
         agent: agent_spec(config, &package.manifest),
+        scratch: scratch.to_owned(),
     }
 }
 
 /// Libraries look for their configuration at home; there is one, and nothing in it is ours.
 const HOME: &str = "/agent";
 
-/// What the package sets, and above it who the agent is.
-fn environment(config: &Config, package: &Package) -> BTreeMap<String, String> {
-    let mut environment = package.environment.variables.clone();
-    environment.insert("HOME".to_owned(), HOME.to_owned());
-    environment.insert("AGENT_APP_ID".to_owned(), config.identity.app_id.clone());
-    environment.insert("BASE_PATH".to_owned(), config.base_path.to_string());
-    if let Some(deployment_id) = &config.identity.deployment_id {
-        environment.insert("DEPLOYMENT_ID".to_owned(), deployment_id.clone());
+/// The variables by which an agent knows who it is.
+fn identity(config: &Config) -> impl Iterator<Item = (String, String)> {
+    let identity = &config.identity;
+    let known = [
+        ("HOME", HOME.to_owned()),
+        ("AGENT_APP_ID", identity.app_id.clone()),
+        ("BASE_PATH", config.base_path.to_string()),
+    ];
+    let deployment = identity.deployment_id.clone().map(|id| ("DEPLOYMENT_ID", id));
+    known.into_iter().chain(deployment).map(|(name, value)| (name.to_owned(), value))
+}
+
+/// Brings what the package asks for and the policy together.
+async fn grants(config: &Config, policy: &Policy, package: &Package) -> Result<Prepared, BootError> {
+    // Secrets and directories are looked up: a few small files, at most.
+    tokio::task::block_in_place(|| Ok(grants::prepare(package, policy, config.limits, identity(config))?))
+}
+
+/// Says what the agent got, by count; `par grants` says it by name.
+fn log_grants(grants: &Grants) {
+    tracing::info!(
+        outbound = grants.outbound().rules().len(),
+        outbound_addresses = grants.outbound().addresses().len(),
+        secrets = grants.secrets().iter().count(),
+        variables = grants.variables().len(),
+        data = grants.data().len(),
+        scratch_mib = grants.scratch().map_or(0, |limit| limit.value.mib()),
+        memory_bytes = grants.limits().memory.bytes(),
+        request_timeout_seconds = grants.limits().request_timeout.duration().as_secs_f64(),
+        instances = grants.limits().instances.get(),
+        "{}",
+        events::CAPABILITIES_GRANTED
+    );
+    if grants.mode() == Mode::Observe {
+        tracing::warn!("{}", events::OBSERVING);
     }
-    environment
 }
 
 fn agent_spec(config: &Config, manifest: &Manifest) -> AgentSpec {

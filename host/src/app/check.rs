@@ -1,5 +1,6 @@
 //! `par check`: what a package has and needs, without running it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -31,13 +32,14 @@ fn text(package: &Package) -> String {
     for requirement in &package.requirements.list {
         line(&mut text, &requirement.to_string());
     }
-    if !package.environment.variables.is_empty() {
+    let environment = package.environment(&BTreeMap::new(), &BTreeMap::new());
+    if !environment.variables.is_empty() {
         text.push_str("\nenvironment (values are not shown)\n");
-        for name in package.environment.variables.keys() {
+        for name in environment.variables.keys() {
             line(&mut text, name);
         }
     }
-    let mut notices = package.notices().peekable();
+    let mut notices = package.notices().chain(&environment.notices).peekable();
     if notices.peek().is_some() {
         text.push_str("\nremarks\n");
     }

@@ -10,6 +10,7 @@ use par_sandbox::StartError;
 
 use crate::boot::BootPhase;
 use crate::fetch::FetchError;
+use crate::grants::GrantError;
 use crate::install::InstallError;
 use crate::surfaces::serve::{BindError, ServeError};
 use crate::surfaces::ui::SiteError;
@@ -30,6 +31,8 @@ pub(super) enum BootError {
     Fetch(#[from] FetchError),
     #[error(transparent)]
     Package(#[from] PackageError),
+    #[error(transparent)]
+    Grants(#[from] GrantError),
     #[error(transparent)]
     Install(#[from] InstallError),
     #[error(transparent)]
@@ -58,6 +61,7 @@ impl BootError {
             Self::Cache { .. } => Some("set `PAR_CACHE_DIR` to a directory only PAR may write to".to_owned()),
             Self::Fetch(error) => error.hint(),
             Self::Package(error) => error.hint(),
+            Self::Grants(error) => error.hint(),
             Self::Install(error) => error.hint(),
             Self::Sandbox(StartError::ReadGuest { .. }) => {
                 Some("build it with `just guest`, or set `PAR_GUEST_DIR`".to_owned())
@@ -94,6 +98,7 @@ impl BootError {
         match self {
             Self::NoPackage => Some(events::NO_PACKAGE),
             Self::HardLimit { .. } => Some(events::BOOT_OVER_LIMIT),
+            Self::Grants(_) => Some(events::GRANTS_REFUSED),
             Self::Fetch(_) | Self::Package(_) | Self::Install(_) | Self::Sandbox(_) | Self::Site(_) => {
                 Some(events::PACKAGE_FAILED)
             }

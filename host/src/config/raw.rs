@@ -106,6 +106,14 @@ impl Environment {
     }
 }
 
+/// A variable of the operator's environment that the policy names. `None` if it is not set or
+/// is no text.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+pub fn operator_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
 /// Values stay out: any of them may be a secret.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -145,6 +145,10 @@ variables! {
         "Instances of the agent that share the load.";
     PAR_MEMORY_MIB = Value("512"), "MiB, 64 to 4096",
         "Most memory one instance may use.";
+    PAR_POLICY = Unset, "path or YAML",
+        "The operator's policy: what every agent is granted, and what one may ask for. Without it, nothing.";
+    PAR_OBSERVE = Value("allow"), "allow or refuse",
+        "Whether a policy may say `mode: observe`. Production images refuse it.";
     A2A_MAX_MESSAGE_BYTES = Value("4194304"), "bytes",
         "Largest gRPC message that is accepted.";
     PAR_GUEST_DIR = Computed("`../lib/par/guest` from the binary"), "directory",

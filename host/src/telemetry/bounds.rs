@@ -1,6 +1,6 @@
 //! How much anybody may write: the length of a text, the rate of lines.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,13 +18,13 @@ pub(super) fn shortened(text: &str, most: usize) -> Option<String> {
 /// A bucket of lines that refills with time.
 #[derive(Debug)]
 pub(super) struct RateLimit {
-    per_second: u32,
-    burst: u32,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    per_second: u32,
+    burst: u32,
     tokens: f64,
     refilled: Instant,
     dropped: u64,
@@ -32,15 +32,16 @@ struct State {
 
 impl RateLimit {
     pub(super) fn new(per_second: u32, burst: u32, now: Instant) -> Self {
-        let state = State { tokens: f64::from(burst), refilled: now, dropped: 0 };
-        Self { per_second, burst, state: Mutex::new(state) }
+        let state = State { per_second, burst, tokens: f64::from(burst), refilled: now, dropped: 0 };
+        Self { state: Mutex::new(state) }
     }
 
     /// Whether one more line may be written now; if so, how many were refused since the last.
     pub(super) fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(state.refilled);
-        state.tokens = (state.tokens + self.refill(passed)).min(f64::from(self.burst));
+        let refill = passed.as_secs_f64() * f64::from(state.per_second);
+        state.tokens = (state.tokens + refill).min(f64::from(state.burst));
         state.refilled = now;
         if state.tokens < 1.0 {
             state.dropped += 1;
@@ -55,13 +56,18 @@ impl RateLimit {
         std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).dropped)
     }
 
-    fn refill(&self, passed: Duration) -> f64 {
-        passed.as_secs_f64() * f64::from(self.per_second)
+    /// Another rate and burst from now on.
+    pub(super) fn change(&self, per_second: u32, burst: u32) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (state.per_second, state.burst) = (per_second, burst);
+        state.tokens = state.tokens.min(f64::from(burst));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -74,6 +80,18 @@ mod tests {
         let later = start + Duration::from_millis(150);
         assert_eq!([(); 2].map(|()| limit.admit(later)), [Some(2), None]);
         assert_eq!((limit.take_dropped(), limit.take_dropped()), (1, 0));
+    }
+
+    #[test]
+    fn another_rate_holds_from_the_next_line_on() {
+        let start = Instant::now();
+        let limit = RateLimit::new(10, 3, start);
+
+        limit.change(1, 1);
+
+        assert_eq!([(); 2].map(|()| limit.admit(start)), [Some(0), None]);
+        let later = start + Duration::from_millis(999);
+        assert_eq!((limit.admit(later), limit.admit(start + Duration::from_secs(1))), (None, Some(2)));
     }
 
     #[test]

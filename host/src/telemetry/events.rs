@@ -44,6 +44,12 @@ pub const GUEST_COMPILING: &str = "Compiling the guest";
 pub const PACKAGE_LOADED: &str = "Package loaded successfully";
 /// The package was refused.
 pub const PACKAGE_FAILED: &str = "Failed to load package";
+/// The policy is wrong, or the package asks for more than it allows.
+pub const GRANTS_REFUSED: &str = "Failed to grant capabilities";
+/// What the agent was granted, by count.
+pub const CAPABILITIES_GRANTED: &str = "Capabilities granted";
+/// The policy only observes: what no rule grants happens all the same.
+pub const OBSERVING: &str = "Policy observes and does not enforce";
 /// One phase of the boot is over.
 pub const BOOT_PHASE: &str = "Boot phase completed";
 /// The boot failed; the line has the whole chain of reasons.

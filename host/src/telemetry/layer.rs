@@ -76,6 +76,11 @@ impl LineLayer {
         &self.sink
     }
 
+    /// How many lines a second the agent may write from now on.
+    pub(super) fn limit_agent(&self, per_second: u32) {
+        self.limits.agent.change(per_second, per_second.saturating_mul(AGENT_RATE.1 / AGENT_RATE.0));
+    }
+
     /// Writes how many lines were refused, when some were.
     pub(super) fn report_dropped(&self) {
         self.note_dropped(events::AGENT_LINES_DROPPED, self.limits.agent.take_dropped());

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+mod capabilities;
 pub mod digest;
 pub mod environment;
 pub mod manifest;
@@ -15,6 +16,7 @@ pub mod requirement;
 pub mod wheel;
 mod yaml;
 
+pub use capabilities::{PolicyError, parse_policy};
 pub use notice::Notice;
 pub use package::{Package, PackageError};
 pub use quote::Quoted;

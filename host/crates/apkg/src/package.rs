@@ -1,16 +1,21 @@
 //! A package, opened: an archive unpacked into a private directory, or a directory in place.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use par_policy::policy::Requested;
 use tempfile::TempDir;
 
+use crate::PolicyError;
 use crate::archive::{Archive, ArchiveError, ArchiveLimits, Extracted};
+use crate::capabilities::{self, PAK_FILE};
 use crate::environment::{
-    self, DEPLOY_FILE, DOTENV_FILE, DeployError, LARGEST_DEPLOY, LARGEST_DOTENV, Layer, PackageEnvironment, Value,
+    self, DEPLOY_FILE, DOTENV_FILE, DeployError, EnvironmentFiles, LARGEST_DEPLOY, LARGEST_DOTENV, Layer,
+    PackageEnvironment, Value,
 };
 use crate::manifest::{LARGEST_MANIFEST, MANIFEST_FILE, Manifest, ManifestError};
 use crate::notice::Notice;
@@ -51,6 +56,12 @@ pub enum PackageError {
     /// `deploy.json` is refused.
     #[error(transparent)]
     Deploy(#[from] DeployError),
+    /// `sandbox` of `pak.yaml` is refused.
+    #[error(transparent)]
+    Capabilities(#[from] PolicyError),
+    /// Both the manifest and `pak.yaml` ask for capabilities: nobody could say which holds.
+    #[error("both `{MANIFEST_FILE}` and `{PAK_FILE}` have `sandbox`")]
+    RequestedTwice,
     /// A file of the package that is larger than any real one.
     #[error("`{file}` in `{}` is larger than {} KiB", Quoted(.subject), .limit >> 10)]
     TooLarge {
@@ -81,6 +92,8 @@ impl PackageError {
         match self {
             Self::Manifest(error) => error.hint(),
             Self::Requirement(error) => error.hint().map(str::to_owned),
+            Self::Capabilities(error) => error.hint().map(str::to_owned),
+            Self::RequestedTwice => Some("keep one of them".to_owned()),
             Self::NoManifest { .. } => {
                 Some(format!("a package has `{MANIFEST_FILE}` beside its code, not in a directory of its own"))
             }
@@ -100,10 +113,11 @@ pub struct Package {
     pub install_metadata: InstallMetadata,
     /// What has to be installed.
     pub requirements: Requirements,
-    /// The variables the package sets.
-    pub environment: PackageEnvironment,
+    /// What the agent asks for, under `sandbox` of its manifest or of `pak.yaml`.
+    pub requested: Requested,
     /// What was unpacked; `None` for a directory used in place.
     pub extracted: Option<Extracted>,
+    environment: EnvironmentFiles,
     path: PathBuf,
     /// Removes the unpacked files when the package is dropped.
     _unpacked: Option<TempDir>,
@@ -157,9 +171,20 @@ impl Package {
         &self.path
     }
 
-    /// Everything odd about the package, for the log.
+    /// Everything odd about the package but its environment, for the log.
     pub fn notices(&self) -> impl Iterator<Item = &Notice> {
-        self.manifest.notices.iter().chain(&self.requirements.notices).chain(&self.environment.notices)
+        self.manifest.notices.iter().chain(&self.requirements.notices)
+    }
+
+    /// The variables the package sets, between those of the operator: `above` wins over the
+    /// package's own, `below` fills what it leaves open. References find all of them.
+    #[must_use]
+    pub fn environment(
+        &self,
+        above: &BTreeMap<String, String>,
+        below: &BTreeMap<String, String>,
+    ) -> PackageEnvironment {
+        self.environment.resolve(above, below)
     }
 
     fn read(
@@ -176,7 +201,18 @@ impl Package {
         let manifest = Manifest::parse(&manifest, &root)?;
         let (install_metadata, requirements) = files.requirements(&manifest)?;
         let environment = files.environment(&manifest)?;
-        Ok(Self { manifest, install_metadata, requirements, environment, extracted, path, _unpacked: unpacked, root })
+        let requested = files.requested(&manifest)?;
+        Ok(Self {
+            manifest,
+            install_metadata,
+            requirements,
+            requested,
+            environment,
+            extracted,
+            path,
+            _unpacked: unpacked,
+            root,
+        })
     }
 }
 
@@ -239,20 +275,30 @@ impl Files<'_> {
         Ok((metadata, requirements))
     }
 
-    fn environment(&self, manifest: &Manifest) -> Result<PackageEnvironment, PackageError> {
+    /// `sandbox` of the manifest, else of `pak.yaml`: builders refuse the key in the former and
+    /// copy the latter as it is.
+    fn requested(&self, manifest: &Manifest) -> Result<Requested, PackageError> {
+        let pak = self.content(PAK_FILE, LARGEST_MANIFEST)?;
+        let pak = pak.map(|content| capabilities::parse_pak(&content)).transpose()?.flatten();
+        match (&manifest.requested, pak) {
+            (Some(_), Some(_)) => Err(PackageError::RequestedTwice),
+            (Some(requested), None) => Ok(requested.clone()),
+            (None, pak) => Ok(pak.unwrap_or_default()),
+        }
+    }
+
+    fn environment(&self, manifest: &Manifest) -> Result<EnvironmentFiles, PackageError> {
         let deploy = self.content(DEPLOY_FILE, LARGEST_DEPLOY)?;
         let deploy = deploy.map(|content| environment::parse_deploy(&content)).transpose()?.unwrap_or_default();
         let own = manifest.environment.iter().map(|(name, text)| (name.clone(), Value::Template(text.clone())));
         let dotenv = self.content(DOTENV_FILE, LARGEST_DOTENV)?.unwrap_or_default();
         let (dotenv, notices) = environment::parse_dotenv(&String::from_utf8_lossy(&dotenv));
 
-        let layers = [
-            Layer { file: DEPLOY_FILE, variables: deploy.into_iter().collect() },
-            Layer { file: MANIFEST_FILE, variables: own.collect() },
-            Layer { file: DOTENV_FILE, variables: dotenv.into_iter().collect() },
+        let layers = vec![
+            Layer { file: DEPLOY_FILE, trusted: false, variables: deploy.into_iter().collect() },
+            Layer { file: MANIFEST_FILE, trusted: false, variables: own.collect() },
+            Layer { file: DOTENV_FILE, trusted: false, variables: dotenv.into_iter().collect() },
         ];
-        let mut merged = environment::merge(&layers);
-        merged.notices.splice(0..0, notices);
-        Ok(merged)
+        Ok(EnvironmentFiles { layers, notices })
     }
 }

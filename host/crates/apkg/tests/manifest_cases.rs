@@ -1,6 +1,7 @@
 //! Every folder below `tests/cases/manifest` is a package and what must come of it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -80,13 +81,37 @@ fn describe(package: &Package) -> String {
         "requirements",
         format!("{:?} {}", package.requirements.source, requirements.join(", ")).trim_end().to_owned(),
     );
-    for (name, value) in &package.environment.variables {
+    for asked in asked(package) {
+        line("asks", asked);
+    }
+    let environment = package.environment(&BTreeMap::new(), &BTreeMap::new());
+    for (name, value) in &environment.variables {
         line("environment", format!("{name}={value}"));
     }
-    for notice in package.notices() {
+    for notice in package.notices().chain(&environment.notices) {
         line("notice", notice.to_string());
     }
     lines.join("\n") + "\n"
+}
+
+/// Every request, with the line it stands on.
+fn asked(package: &Package) -> Vec<String> {
+    let requested = &package.requested;
+    let mut lines = Vec::new();
+    let mut line = |rule: &dyn std::fmt::Display, value: String| lines.push(format!("{rule} {value}"));
+    requested.outbound.iter().for_each(|asked| line(&asked.rule, asked.value.to_string()));
+    requested.outbound_addresses.iter().for_each(|asked| line(&asked.rule, asked.value.to_string()));
+    requested.env.iter().for_each(|asked| line(&asked.rule, asked.value.to_string()));
+    for asked in &requested.secrets {
+        let hosts: Vec<_> = asked.value.1.hosts.iter().map(ToString::to_string).collect();
+        line(&asked.rule, format!("{} for {}", asked.value.0, hosts.join(", ")));
+    }
+    requested.data.iter().for_each(|asked| line(&asked.rule, asked.value.guest_path()));
+    requested.scratch.iter().for_each(|asked| line(&asked.rule, format!("{} MiB", asked.value.mib())));
+    requested.clock.iter().for_each(|asked| line(&asked.rule, format!("{:?}", asked.value.0)));
+    requested.random.iter().for_each(|asked| line(&asked.rule, asked.value.0.to_string()));
+    requested.limits.iter().for_each(|(key, asked)| line(&asked.rule, format!("{}={}", key.as_str(), asked.value)));
+    lines
 }
 
 #[test]

@@ -94,6 +94,14 @@ codes! {
     OutboundResponseTooLarge = "outbound_response_too_large",
     /// An outbound request took longer than allowed.
     OutboundTimeout = "outbound_timeout",
+    /// A package asks for more than the policy allows.
+    AbovePolicy = "above_policy",
+    /// A package asks for what a rule under `deny` names.
+    AskedForDenied = "asked_for_denied",
+    /// A variable is not granted. The agent sees it as not set.
+    VariableNotGranted = "variable_not_granted",
+    /// The scratch directory holds as much as it may. The agent sees `ENOSPC`.
+    ScratchFull = "scratch_full",
     /// A header an outbound request may not set, or one with characters no header may have.
     ForbiddenHeader = "forbidden_header",
     /// More redirects than are followed.

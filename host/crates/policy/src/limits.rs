@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::outbound::OutboundLimits;
 
+mod settings;
+
+pub use settings::{LimitKey, LimitSettings};
+
 /// A limit the operator set to a value no instance can run with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, got `{got}`")]
@@ -117,6 +121,24 @@ impl InstanceCount {
     }
 }
 
+/// Part of one core an instance may use over time.
+///
+/// Unit: percent of a core. Source: `limits.cpu_percent`; default 100, which is all one thread
+/// can use. Enforced by the task that drives the instance: it pauses after work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CpuShare(u8);
+
+impl CpuShare {
+    /// All of a core.
+    pub const WHOLE: Self = Self(100);
+
+    /// The share in percent, 1 to 100.
+    #[must_use]
+    pub const fn percent(self) -> u8 {
+        self.0
+    }
+}
+
 /// Every limit one agent runs under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -126,8 +148,39 @@ pub struct Limits {
     pub request_timeout: RequestTimeout,
     /// Instances that share the load.
     pub instances: InstanceCount,
+    /// Part of a core one instance may use.
+    pub cpu: CpuShare,
+    /// Requests that are served at a time, over all instances.
+    pub concurrent_requests: u32,
+    /// Requests that wait for their turn; one more is answered with `overloaded`.
+    pub queued_requests: u32,
+    /// Requests one instance serves before it is replaced.
+    pub requests_per_instance: u64,
+    /// Lines of the agent's log that are written in a second; the others are counted.
+    pub log_lines_per_second: u32,
     /// Outbound requests.
     pub outbound: OutboundLimits,
+}
+
+impl Limits {
+    /// What an agent gets when nobody sets a limit.
+    ///
+    /// As many requests at a time as one socket accepts connections; four times as many would
+    /// only wait.
+    #[must_use]
+    pub const fn default_with(instances: InstanceCount) -> Self {
+        Self {
+            memory: MemoryLimit::DEFAULT,
+            request_timeout: RequestTimeout::DEFAULT,
+            instances,
+            cpu: CpuShare::WHOLE,
+            concurrent_requests: 1024,
+            queued_requests: 4096,
+            requests_per_instance: u64::MAX,
+            log_lines_per_second: 1000,
+            outbound: OutboundLimits::DEFAULT,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The task that runs one instance from instantiation to its end.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use par_policy::Grants;
+use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use wasmtime::component::Accessor;
 
@@ -14,6 +16,7 @@ use crate::bindings::{Agent, AgentPre};
 use crate::engine::Engine;
 use crate::imports::HostState;
 use crate::instance::{Job, Lost, Request, Shared};
+use crate::share::Share;
 use crate::store::{Mount, State, build_store};
 use crate::{StartError, convert};
 
@@ -24,6 +27,8 @@ pub(crate) struct Mold {
     pub(crate) grants: Grants,
     pub(crate) mounts: Vec<Mount>,
     pub(crate) spec: AgentSpec,
+    /// Where directories to write to are made.
+    pub(crate) scratch: PathBuf,
 }
 
 /// Runs an instance. `ready` hears whether the agent loaded; the return is the end of it.
@@ -33,7 +38,16 @@ pub(crate) async fn drive(
     mut requests: mpsc::Receiver<Request>,
     ready: oneshot::Sender<Result<AgentDescription, StartError>>,
 ) {
-    let store = build_store(&mold.engine, &mold.grants, &mold.mounts, HostState::default());
+    let scratch = match scratch(&mold) {
+        Ok(scratch) => scratch,
+        Err(error) => {
+            shared.lost("it did not start");
+            let _ = ready.send(Err(error));
+            return;
+        }
+    };
+    let place = scratch.as_ref().map(TempDir::path);
+    let store = build_store(&mold.engine, &mold.grants, &mold.mounts, place, HostState::default());
     let mut store = match store {
         Ok(store) => store,
         Err(error) => {
@@ -54,7 +68,7 @@ pub(crate) async fn drive(
     let queue = &mut requests;
     let life = store.run_concurrent(async |accessor| live(accessor, &agent, spec, queue, ready).await);
     let ended = tokio::select! {
-        ended = life => ended.and_then(|ended| ended),
+        ended = Share::new(life, mold.grants.limits().cpu) => ended.and_then(|ended| ended),
         () = shared.killed() => Ok(()),
     };
     if let Err(trap) = ended {
@@ -66,6 +80,17 @@ pub(crate) async fn drive(
     store.data_mut().host.break_all();
     drop(store);
     hand_back(requests);
+    // What the agent left there may be much.
+    tokio::task::spawn_blocking(move || drop(scratch));
+}
+
+/// The directory this instance may write to, empty; nobody else sees it.
+fn scratch(mold: &Mold) -> Result<Option<TempDir>, StartError> {
+    if mold.grants.scratch().is_none() {
+        return Ok(None);
+    }
+    let made = tempfile::Builder::new().prefix("scratch-").tempdir_in(&mold.scratch);
+    made.map(Some).map_err(|source| StartError::Mount { path: mold.scratch.clone(), source: source.into() })
 }
 
 /// Gives calls the guest never saw back to their callers.

@@ -1,17 +1,20 @@
 //! One call in flight, as caller and guest both see it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::instance::Shared;
+use crate::turnstile::Place;
 
 /// The facts about a call that change while it runs.
 #[derive(Debug)]
 pub(crate) struct Flight {
     instance: Arc<Shared>,
     request_id: Arc<str>,
+    /// Held for as long as somebody listens.
+    place: Mutex<Option<Place>>,
     over: AtomicBool,
     over_changed: Notify,
     reply_broken: AtomicBool,
@@ -20,11 +23,12 @@ pub(crate) struct Flight {
 
 impl Flight {
     /// A call that starts now; the instance counts it until [`Flight::end`].
-    pub(crate) fn start(instance: &Arc<Shared>, request_id: Arc<str>) -> Arc<Self> {
+    pub(crate) fn start(instance: &Arc<Shared>, request_id: Arc<str>, place: Place) -> Arc<Self> {
         instance.call_starts();
         Arc::new(Self {
             instance: Arc::clone(instance),
             request_id,
+            place: Mutex::new(Some(place)),
             over: AtomicBool::new(false),
             over_changed: Notify::new(),
             reply_broken: AtomicBool::new(false),
@@ -41,6 +45,7 @@ impl Flight {
     pub(crate) fn end(&self) {
         if !self.over.swap(true, Ordering::AcqRel) {
             self.over_changed.notify_waiters();
+            self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
             self.instance.call_ends();
         }
     }

@@ -9,6 +9,7 @@ use wasmtime::component::{Access, Accessor, HasSelf, Linker};
 use crate::alarm::Alarm;
 use crate::bindings::Agent;
 use crate::bindings::pixell::agent::{calls, clock, failure, log};
+use crate::files::Files;
 use crate::flight::Flight;
 use crate::store::State;
 
@@ -55,6 +56,10 @@ impl HostState {
 /// by `build_store` refuses every use.
 pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    // The file system once more, with the quota before it.
+    linker.allow_shadowing(true);
+    wasmtime_wasi::p2::bindings::filesystem::types::add_to_linker::<State, Files>(linker, State::files)?;
+    linker.allow_shadowing(false);
     Agent::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
 }
 

@@ -1,14 +1,16 @@
 //! One instance of the agent: a store, the task that drives it, and the way in.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use par_policy::Limits;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::flight::Flight;
+use crate::turnstile::Place;
 
 /// Calls an instance holds that its guest has not seen yet.
 const QUEUE: usize = 1024;
@@ -16,7 +18,7 @@ const QUEUE: usize = 1024;
 /// How long an instance with an overdue call may take to show that it still turns.
 ///
 /// A guest that waits answers in microseconds; one that computes answers at the latest when
-/// it next returns to its event loop.
+/// it next returns to its event loop. One that has only a part of a core gets as much longer.
 const PROBE_GRACE: Duration = Duration::from_millis(50);
 
 /// A call on its way to the guest, and the way back.
@@ -45,6 +47,10 @@ pub(crate) enum Lost<C> {
 #[derive(Debug)]
 pub(crate) struct Shared {
     live: AtomicUsize,
+    calls_left: AtomicU64,
+    worn: AtomicBool,
+    /// How long the instance may take to show that it still turns.
+    grace: Duration,
     retired: AtomicBool,
     retire_changed: Notify,
     kill: Notify,
@@ -100,10 +106,13 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// A way in, and the end that the driving task takes.
-    pub(crate) fn new() -> (Self, Arc<Shared>, mpsc::Receiver<Request>) {
+    pub(crate) fn new(limits: &Limits) -> (Self, Arc<Shared>, mpsc::Receiver<Request>) {
         let (requests, receiver) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
             live: AtomicUsize::new(0),
+            calls_left: AtomicU64::new(limits.requests_per_instance),
+            worn: AtomicBool::new(false),
+            grace: PROBE_GRACE * 100 / u32::from(limits.cpu.percent()),
             retired: AtomicBool::new(false),
             retire_changed: Notify::new(),
             kill: Notify::new(),
@@ -121,14 +130,14 @@ impl Instance {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    pub(crate) async fn http(&self, call: HttpCall) -> Result<HttpReply, Lost<HttpCall>> {
+    pub(crate) async fn http(&self, call: HttpCall, place: &Place) -> Result<HttpReply, Lost<HttpCall>> {
         let (deadline, request_id) = (call.deadline, Arc::clone(&call.request_id));
-        self.send(call, deadline, request_id, |job| Request::Http(Box::new(job))).await
+        self.send(call, deadline, request_id, place, |job| Request::Http(Box::new(job))).await
     }
 
-    pub(crate) async fn act(&self, call: ActionCall) -> Result<String, Lost<ActionCall>> {
+    pub(crate) async fn act(&self, call: ActionCall, place: &Place) -> Result<String, Lost<ActionCall>> {
         let (deadline, request_id) = (call.deadline, Arc::clone(&call.request_id));
-        self.send(call, deadline, request_id, |job| Request::Action(Box::new(job))).await
+        self.send(call, deadline, request_id, place, |job| Request::Action(Box::new(job))).await
     }
 
     async fn send<C, R>(
@@ -136,16 +145,17 @@ impl Instance {
         call: C,
         deadline: std::time::Instant,
         request_id: Arc<str>,
+        place: &Place,
         request: impl FnOnce(Job<C, R>) -> Request,
     ) -> Result<R, Lost<C>>
     where
         Request: Into<Option<Job<C, R>>>,
     {
-        let flight = Flight::start(&self.shared, request_id);
+        let flight = Flight::start(&self.shared, request_id, Arc::clone(place));
         let (reply, answer) = oneshot::channel();
         let gone = CallerGone { flight: Some(Arc::clone(&flight)) };
         match self.requests.try_send(request(Job { call, flight, reply })) {
-            Ok(()) => {}
+            Ok(()) => self.wear(),
             Err(mpsc::error::TrySendError::Full(_)) => return Err(Lost::Failed(CallError::Overloaded)),
             Err(mpsc::error::TrySendError::Closed(request)) => {
                 let unstarted: Option<Job<C, R>> = request.into();
@@ -163,6 +173,19 @@ impl Instance {
                 Err(Lost::Failed(CallError::TimedOut))
             }
         }
+    }
+
+    /// Counts a call; the last one an instance may serve takes it out of service.
+    fn wear(&self) {
+        if self.shared.calls_left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.shared.worn.store(true, Ordering::Release);
+            self.retire();
+        }
+    }
+
+    /// Whether the instance was replaced because it served as many calls as it may.
+    pub(crate) fn is_worn(&self) -> bool {
+        self.shared.worn.load(Ordering::Acquire)
     }
 
     /// Takes the instance out of service. It ends with its last caller.
@@ -185,7 +208,7 @@ impl Instance {
         self.retire();
         let instance = self.clone();
         tokio::spawn(async move {
-            if !instance.turns(PROBE_GRACE).await {
+            if !instance.turns(instance.shared.grace).await {
                 instance.shared.kill("a call ran past its deadline without yielding");
             }
         });

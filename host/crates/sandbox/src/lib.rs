@@ -13,13 +13,17 @@ mod component;
 mod convert;
 mod drive;
 mod engine;
+mod files;
+mod fixed;
 mod flight;
 mod imports;
 mod instance;
 mod output;
 mod pool;
 mod sandbox;
+mod share;
 mod store;
+mod turnstile;
 
 pub use component::Guest;
 pub use engine::{EPOCH_TICK, Engine};

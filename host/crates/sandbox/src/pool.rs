@@ -11,6 +11,7 @@ use crate::bindings::exports::pixell::agent::lifecycle::AgentDescription;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::drive::{Mold, drive};
 use crate::instance::{Instance, Lost};
+use crate::turnstile::Turnstile;
 
 /// An instance that ended sooner than this after it was ready counts as a failed start.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
@@ -25,6 +26,7 @@ const FAILED_STARTS: u32 = 5;
 /// Every instance that may be called, and what replaces the others.
 pub(crate) struct Pool {
     mold: Arc<Mold>,
+    turnstile: Turnstile,
     serving: RwLock<Vec<Instance>>,
     serving_changed: Notify,
     stopping: watch::Sender<bool>,
@@ -36,6 +38,7 @@ impl Pool {
     pub(crate) async fn start(mold: Mold) -> Result<(Arc<Self>, AgentDescription), StartError> {
         let instances = mold.grants.limits().instances.get();
         let pool = Arc::new(Self {
+            turnstile: Turnstile::new(mold.grants.limits()),
             mold: Arc::new(mold),
             serving: RwLock::default(),
             serving_changed: Notify::new(),
@@ -65,8 +68,10 @@ impl Pool {
     }
 
     pub(crate) async fn http(&self, mut call: HttpCall) -> Result<HttpReply, CallError> {
+        call.deadline = self.soonest(call.deadline);
+        let place = self.turnstile.enter(call.deadline).await?;
         loop {
-            match self.pick(call.deadline).await?.http(call).await {
+            match self.pick(call.deadline).await?.http(call, &place).await {
                 Ok(reply) => return Ok(reply),
                 Err(Lost::Failed(error)) => return Err(error),
                 Err(Lost::Unstarted(unstarted)) => call = unstarted,
@@ -75,8 +80,10 @@ impl Pool {
     }
 
     pub(crate) async fn act(&self, mut call: ActionCall) -> Result<String, CallError> {
+        call.deadline = self.soonest(call.deadline);
+        let place = self.turnstile.enter(call.deadline).await?;
         loop {
-            match self.pick(call.deadline).await?.act(call).await {
+            match self.pick(call.deadline).await?.act(call, &place).await {
                 Ok(result) => return Ok(result),
                 Err(Lost::Failed(error)) => return Err(error),
                 Err(Lost::Unstarted(unstarted)) => call = unstarted,
@@ -96,6 +103,12 @@ impl Pool {
             }
             futures::future::join_all(instances.iter().map(Instance::ended)).await;
         }
+    }
+
+    /// The deadline of a call: a surface may set one sooner than the agent's own limit.
+    fn soonest(&self, deadline: Instant) -> Instant {
+        let own = Instant::now().checked_add(self.mold.grants.limits().request_timeout.duration());
+        own.map_or(deadline, |own| own.min(deadline))
     }
 
     /// The instance with the fewest calls, waiting for one if all are being replaced.
@@ -121,7 +134,7 @@ impl Pool {
     }
 
     async fn launch(&self) -> Result<(Instance, AgentDescription), StartError> {
-        let (instance, shared, requests) = Instance::new();
+        let (instance, shared, requests) = Instance::new(self.mold.grants.limits());
         let (ready, outcome) = oneshot::channel();
         tokio::spawn(drive(Arc::clone(&self.mold), shared, requests, ready));
         let killed = KillOnDrop(Some(instance.clone()));
@@ -170,6 +183,10 @@ impl Pool {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
             self.withdraw(&instance);
+            if instance.is_worn() {
+                tracing::info!(instances = self.ready(), "Instance replaced after its last request");
+                continue;
+            }
             failures = if since.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };
             tracing::warn!(instances = self.ready(), "Instance replaced");
             if failures > 1 {

@@ -141,6 +141,8 @@ pub struct SandboxSpec {
     pub grants: Grants,
     /// What to load.
     pub agent: AgentSpec,
+    /// A directory of the host where those the agent may write to are made.
+    pub scratch: PathBuf,
 }
 
 /// One agent in its sandbox.
@@ -155,7 +157,7 @@ impl Sandbox {
     /// # Errors
     /// [`StartError`] when guest, package or agent cannot be loaded.
     pub async fn start(engine: &Engine, spec: SandboxSpec) -> Result<(Self, AgentDescription), StartError> {
-        let SandboxSpec { guest, package, dependencies, grants, agent } = spec;
+        let SandboxSpec { guest, package, dependencies, grants, agent, scratch } = spec;
         let component = component::load(engine, &guest).await?;
         let mut mounts = vec![
             Mount::read_only(guest.python(), PYTHON),
@@ -163,7 +165,7 @@ impl Sandbox {
             Mount::read_only(package, AGENT),
         ];
         mounts.extend(dependencies.map(|layer| Mount::read_only(layer, DEPENDENCIES)));
-        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec: world_spec(agent) };
+        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec: world_spec(agent), scratch };
         let (pool, description) = Pool::start(mold).await?;
         Ok((Self { pool }, describe(description)))
     }

@@ -1,14 +1,18 @@
 //! The one door to a store: what a guest can touch is decided here.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use par_policy::Grants;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::StartError;
 use crate::engine::Engine;
+use crate::files::{FilesView, OpenScratchFile, Quota};
+use crate::fixed::{RepeatedRandom, StandingClock};
 use crate::imports::HostState;
 use crate::output::OutputLog;
 
@@ -45,7 +49,19 @@ pub(crate) struct State {
     wasi: WasiCtx,
     table: ResourceTable,
     limits: StoreLimits,
+    quota: Option<Quota>,
+    open_scratch_files: HashMap<u32, OpenScratchFile>,
     pub(crate) host: HostState,
+}
+
+impl State {
+    pub(crate) fn files(&mut self) -> FilesView<'_> {
+        FilesView {
+            inner: WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table },
+            quota: self.quota.as_ref(),
+            open: &mut self.open_scratch_files,
+        }
+    }
 }
 
 impl WasiView for State {
@@ -54,11 +70,13 @@ impl WasiView for State {
     }
 }
 
-/// Builds the store of one instance: nothing but `grants` and `mounts` is in it.
+/// Builds the store of one instance: nothing but `grants` and `mounts` is in it. `scratch` is
+/// the directory it may write to, if it was granted one.
 pub(crate) fn build_store(
     engine: &Engine,
     grants: &Grants,
     mounts: &[Mount],
+    scratch: Option<&Path>,
     host: HostState,
 ) -> Result<Store<State>, StartError> {
     let mut wasi = WasiCtxBuilder::new();
@@ -74,6 +92,25 @@ pub(crate) fn build_store(
     for Mount { host, guest } in mounts {
         wasi.preopened_dir(host, guest, FsPerms::ReadOnly).map_err(|source| unreadable(host, source))?;
     }
+    for (name, directory) in grants.data() {
+        let host = Path::new(directory.value.as_str());
+        let mounted = wasi.preopened_dir(host, name.guest_path(), FsPerms::ReadOnly);
+        mounted.map_err(|source| unreadable(host, source))?;
+    }
+    let mut quota = None;
+    if let (Some(limit), Some(directory)) = (grants.scratch(), scratch) {
+        let mounted = wasi.preopened_dir(directory, Grants::scratch_path(), FsPerms::ReadWrite);
+        mounted.map_err(|source| unreadable(directory, source))?;
+        quota = Some(Quota::new(limit.value.bytes()));
+    }
+    if let Some(clock) = grants.clock() {
+        wasi.wall_clock(StandingClock(clock.value));
+    }
+    if let Some(seed) = grants.random() {
+        wasi.secure_random(RepeatedRandom::new(seed.value));
+        wasi.insecure_random(RepeatedRandom::new(seed.value));
+        wasi.insecure_random_seed(u128::from(seed.value.0));
+    }
 
     let limits = StoreLimitsBuilder::new()
         .memory_size(grants.limits().memory.bytes())
@@ -83,7 +120,7 @@ pub(crate) fn build_store(
         .build();
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES);
-    let state = State { wasi: wasi.build(), table, limits, host };
+    let state = State { wasi: wasi.build(), table, limits, quota, open_scratch_files: HashMap::new(), host };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.limits);
     // At each tick the guest steps aside once, so that timers and other instances run.

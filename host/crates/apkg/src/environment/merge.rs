@@ -26,6 +26,8 @@ const LONGEST_CHAIN: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
     pub(crate) file: &'static str,
+    /// Whether the operator wrote it, who may set names a package may not.
+    pub(crate) trusted: bool,
     pub(crate) variables: BTreeMap<String, Value>,
 }
 
@@ -35,7 +37,7 @@ pub(crate) fn merge(layers: &[Layer]) -> PackageEnvironment {
     let mut names = BTreeSet::new();
     for layer in layers {
         for name in layer.variables.keys() {
-            if is_reserved(name) {
+            if is_out_of_reach(layer, name) {
                 notices.push(Notice::ReservedName { file: layer.file, name: name.clone() });
             } else {
                 names.insert(name.as_str());
@@ -60,6 +62,7 @@ impl Resolver<'_> {
     /// The value of a variable, from the strongest layer at or below `from` that has it.
     fn value(&mut self, name: &str, from: usize) -> Option<String> {
         let (layer, value) = (from..self.layers.len())
+            .filter(|layer| !is_out_of_reach(&self.layers[*layer], name))
             .find_map(|layer| self.layers[layer].variables.get(name).map(|value| (layer, value)))?;
         let template = match value {
             Value::Literal(text) => return Some(text.clone()),
@@ -87,7 +90,7 @@ impl Resolver<'_> {
             // A variable that refers to itself means its value in a weaker file:
             // `DEBUG: ${DEBUG:-false}` takes `DEBUG` from `.env`.
             let from = if reference.name == name { layer + 1 } else { 0 };
-            let value = if is_reserved(reference.name) { None } else { self.value(reference.name, from) };
+            let value = self.value(reference.name, from);
             match (value.filter(|value| !value.is_empty()), reference.default) {
                 (Some(value), _) => filled.push_str(&value),
                 (None, Some(default)) => filled.push_str(default),
@@ -104,6 +107,11 @@ impl Resolver<'_> {
         truncate(&mut filled);
         filled
     }
+}
+
+/// Whether a package sets a name only others may set.
+fn is_out_of_reach(layer: &Layer, name: &str) -> bool {
+    !layer.trusted && is_reserved(name)
 }
 
 fn truncate(text: &mut String) {
@@ -137,7 +145,7 @@ mod tests {
 
     fn layer(file: &'static str, variables: &[(&str, &str)]) -> Layer {
         let template = |(name, text): &(&str, &str)| ((*name).to_owned(), Value::Template((*text).to_owned()));
-        Layer { file, variables: variables.iter().map(template).collect() }
+        Layer { file, trusted: false, variables: variables.iter().map(template).collect() }
     }
 
     fn resolved(layers: &[Layer]) -> Vec<(String, String)> {
@@ -211,6 +219,31 @@ mod tests {
         assert_eq!(
             environment.notices[0].to_string(),
             "`AWS_SECRET_ACCESS_KEY` in `agent.yaml` is not passed to the agent: the name is reserved"
+        );
+    }
+
+    #[test]
+    fn the_operator_sets_names_a_package_may_not_and_references_find_them() {
+        let operator = |variables| Layer { trusted: true, ..layer("the policy", variables) };
+        let layers = [
+            operator(&[("AWS_REGION", "eu-1"), ("A", "policy")]),
+            layer(
+                "agent.yaml",
+                &[("A", "manifest"), ("AWS_REGION", "forged"), ("URL", "${AWS_REGION}/${BELOW}/${BOTH}")],
+            ),
+            layer(".env", &[("BOTH", "env")]),
+            operator(&[("BELOW", "host"), ("BOTH", "host")]),
+        ];
+
+        assert_eq!(
+            resolved(&layers),
+            pairs(&[
+                ("A", "policy"),
+                ("AWS_REGION", "eu-1"),
+                ("BELOW", "host"),
+                ("BOTH", "env"),
+                ("URL", "eu-1/host/env")
+            ])
         );
     }
 }

@@ -57,14 +57,6 @@ pub enum ManifestError {
         /// Counted from 1.
         line: u64,
     },
-    /// A key that has a meaning reserved for a later version.
-    #[error("unsupported key `{key}` in `{MANIFEST_FILE}` line {line}: this version grants no capabilities on request")]
-    Reserved {
-        /// The key.
-        key: &'static str,
-        /// Counted from 1.
-        line: u64,
-    },
     /// A manifest that names neither a surface nor an entry point.
     #[error("`{MANIFEST_FILE}` names nothing to serve")]
     NothingToServe,
@@ -80,13 +72,11 @@ impl ManifestError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnknownKey { similar: Some(similar), .. } => Some(format!("did you mean `{similar}`?")),
+            Self::UnknownKey { similar: None, key, .. } if key.starts_with("sandbox.") => None,
             Self::UnknownKey { similar: None, .. } => Some("keys of your own go under `metadata`".to_owned()),
             Self::Missing { hint, .. } => Some(hint.clone()),
             Self::Invalid { hint, .. } => hint.clone(),
             Self::UnsupportedRuntime { .. } => Some("only Python agents run here: `runtime: python3.11`".to_owned()),
-            Self::Reserved { .. } => {
-                Some("remove it; the agent runs without network and with read-only files".to_owned())
-            }
             Self::NothingToServe => {
                 Some("add `rest`, `a2a`, `ui`, `http_server`, `exports` or `entrypoint`".to_owned())
             }

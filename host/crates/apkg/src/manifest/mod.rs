@@ -8,7 +8,7 @@ mod error;
 mod modules;
 mod names;
 mod raw;
-mod section;
+pub(crate) mod section;
 mod surfaces;
 #[cfg(test)]
 mod tests;
@@ -16,6 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use cap_std::fs::Dir;
+use par_policy::policy::Requested;
 
 use crate::environment::is_variable_name;
 use crate::notice::Notice;
@@ -70,6 +71,8 @@ pub struct Manifest {
     /// Directories to import from, below the package root, most important first. Always
     /// starts with `""`, the root itself.
     pub python_path: Vec<&'static str>,
+    /// `sandbox`: what the agent asks for; `None` without that key.
+    pub requested: Option<Requested>,
     /// What is odd and yet accepted.
     pub notices: Vec<Notice>,
 }
@@ -138,6 +141,7 @@ impl Manifest {
             dependencies: dependencies(&raw)?,
             environment: environment(&raw)?,
             sub_agents: raw.sub_agents.iter().map(sub_agent).collect::<Result<_, _>>()?,
+            requested: raw.requested,
             metadata_version: raw.metadata_version,
             display_name: text(raw.display_name),
             description: text(raw.description).unwrap_or_default(),

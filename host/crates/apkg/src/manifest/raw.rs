@@ -1,7 +1,10 @@
 //! The manifest as it was written: every key with its type and line, nothing decided.
 
+use par_policy::policy::Requested;
+
 use super::ManifestError;
 use super::section::{Located, Section, wrong_type};
+use crate::capabilities;
 use crate::yaml::{Node, Value};
 
 /// Every key a manifest may have at its top level, over all generations of builders.
@@ -56,6 +59,7 @@ pub(super) struct RawManifest {
     pub(super) environment: Vec<(String, Located<String>)>,
     pub(super) metadata_version: Option<String>,
     pub(super) sub_agents: Vec<RawSubAgent>,
+    pub(super) requested: Option<Requested>,
 }
 
 #[derive(Debug)]
@@ -99,9 +103,6 @@ impl RawManifest {
     pub(super) fn read(root: &Node) -> Result<Self, ManifestError> {
         let root = Section::root(root)?;
         root.only(&KEYS)?;
-        if let Some(node) = root.get("sandbox") {
-            return Err(ManifestError::Reserved { key: "sandbox", line: node.line });
-        }
         let metadata = root.section_or_absent("metadata")?;
         Ok(Self {
             name: root.text("name")?,
@@ -124,6 +125,7 @@ impl RawManifest {
                 .and_then(|metadata| metadata.get("version")?.value.scalar())
                 .map(str::to_owned),
             sub_agents: metadata.as_ref().map(sub_agents).transpose()?.unwrap_or_default(),
+            requested: capabilities::requested(&root)?,
         })
     }
 }

@@ -6,14 +6,14 @@ use crate::yaml::{Node, Value};
 
 /// A value and the line it stands on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Located<T> {
-    pub(super) line: u64,
-    pub(super) value: T,
+pub(crate) struct Located<T> {
+    pub(crate) line: u64,
+    pub(crate) value: T,
 }
 
 /// A map, and the keys under which it is found.
 #[derive(Debug, Clone)]
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     path: String,
     line: u64,
     entries: Vec<(&'a str, u64, &'a Node)>,
@@ -21,18 +21,18 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     /// The whole file.
-    pub(super) fn root(node: &'a Node) -> Result<Self, ManifestError> {
+    pub(crate) fn root(node: &'a Node) -> Result<Self, ManifestError> {
         match &node.value {
             Value::Map(entries) => Self::from_entries(String::new(), node.line, entries),
             other => Err(ManifestError::Yaml {
                 line: Some(node.line),
-                because: format!("is not a manifest: expected a map, got {}", other.describe()),
+                because: format!("has {} where a map is expected", other.describe()),
             }),
         }
     }
 
     /// A value that must be a map. `path` names it in messages.
-    pub(super) fn map(path: &str, node: &'a Node) -> Result<Self, ManifestError> {
+    pub(crate) fn map(path: &str, node: &'a Node) -> Result<Self, ManifestError> {
         match &node.value {
             Value::Map(entries) => Self::from_entries(path.to_owned(), node.line, entries),
             _ => Err(wrong_type(path, node, "a map")),
@@ -54,17 +54,17 @@ impl<'a> Section<'a> {
     }
 
     /// The line the map starts on.
-    pub(super) fn line(&self) -> u64 {
+    pub(crate) fn line(&self) -> u64 {
         self.line
     }
 
     /// The name of a key in messages.
-    pub(super) fn path_of(&self, key: &str) -> String {
+    pub(crate) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
     /// Refuses every key that is not in `known`.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), ManifestError> {
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), ManifestError> {
         match self.entries.iter().find(|(key, ..)| !known.contains(key)) {
             None => Ok(()),
             Some((key, line, _)) => Err(ManifestError::UnknownKey {
@@ -75,16 +75,16 @@ impl<'a> Section<'a> {
         }
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         self.entries.iter().find(|(name, ..)| *name == key).map(|(.., node)| *node)
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a Node)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a str, &'a Node)> {
         self.entries.iter().map(|(key, _, node)| (*key, *node))
     }
 
     /// An optional map. Nothing after the colon is the same as no key.
-    pub(super) fn section_or_absent(&self, key: &str) -> Result<Option<Self>, ManifestError> {
+    pub(crate) fn section_or_absent(&self, key: &str) -> Result<Option<Self>, ManifestError> {
         match self.get(key) {
             None => Ok(None),
             Some(node) if node.value == Value::Null => Ok(None),
@@ -93,7 +93,7 @@ impl<'a> Section<'a> {
     }
 
     /// An optional string. Nothing after the colon is the same as no key.
-    pub(super) fn text(&self, key: &str) -> Result<Option<Located<String>>, ManifestError> {
+    pub(crate) fn text(&self, key: &str) -> Result<Option<Located<String>>, ManifestError> {
         match self.get(key) {
             None => Ok(None),
             Some(node) => match &node.value {
@@ -105,7 +105,7 @@ impl<'a> Section<'a> {
     }
 
     /// An optional list. Nothing after the colon is the same as no key.
-    pub(super) fn list(&self, key: &str) -> Result<&'a [Node], ManifestError> {
+    pub(crate) fn list(&self, key: &str) -> Result<&'a [Node], ManifestError> {
         match self.get(key) {
             None => Ok(&[]),
             Some(node) => match &node.value {
@@ -118,7 +118,7 @@ impl<'a> Section<'a> {
 }
 
 /// An error for a value of another type than its key needs.
-pub(super) fn wrong_type(path: &str, node: &Node, expected: &str) -> ManifestError {
+pub(crate) fn wrong_type(path: &str, node: &Node, expected: &str) -> ManifestError {
     let hint = match (&node.value, expected) {
         (Value::Number(text) | Value::Boolean(text), "a string") => {
             let key = path.rsplit('.').next().unwrap_or(path);

@@ -269,6 +269,7 @@ fn deny_beats_allow() {
     }
 }
 
+/// hostile 51, 52: every host at once, and hosts with more than a host in them.
 #[test]
 fn texts_outside_the_grammar_are_no_rules() {
     for text in [

@@ -4,13 +4,12 @@
 //! The build of the guest runs it before it publishes one, so that what was published has
 //! answered a request in the engine that will run it.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use par_policy::outbound::OutboundLimits;
-use par_policy::{Grants, InstanceCount, Limits, MemoryLimit, RequestTimeout};
+use par_policy::policy::{Policy, Requested};
+use par_policy::{Grants, InstanceCount, Limits};
 use par_sandbox::call::{HttpCall, ReplyBody, RequestBody, Surface};
 use par_sandbox::{AgentSpec, Engine, Guest, RestEntry, Sandbox, SandboxSpec, StartError};
 
@@ -42,19 +41,15 @@ async fn try_guest() -> Result<String, Failure> {
     let [guest, package, application] = arguments.as_slice() else {
         return Err("expected three arguments: a guest, a package and `module:application`".into());
     };
-    let limits = Limits {
-        memory: MemoryLimit::DEFAULT,
-        request_timeout: RequestTimeout::DEFAULT,
-        instances: InstanceCount::new(1)?,
-        outbound: OutboundLimits::DEFAULT,
-    };
+    let limits = Limits::default_with(InstanceCount::new(1)?);
     let deadline = Instant::now() + limits.request_timeout.duration();
     let spec = SandboxSpec {
         guest: Guest::at(guest),
         package: package.into(),
         dependencies: None,
-        grants: Grants::baseline(BTreeMap::new(), limits),
+        grants: Grants::resolve(&Requested::default(), &Policy::default(), limits)?,
         agent: agent(application),
+        scratch: std::env::temp_dir(),
     };
     let (sandbox, _) = Sandbox::start(&Engine::new()?, spec).await?;
     let reply = sandbox.http(get_root(deadline)?).await?;

@@ -1,0 +1,60 @@
+//! Where the operator's policy is.
+
+use std::path::PathBuf;
+
+use super::mistake::Expected;
+use super::places;
+
+/// Where the operator's policy is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicySource {
+    /// In this file.
+    File(PathBuf),
+    /// In the variable itself.
+    Inline(String),
+}
+
+impl PolicySource {
+    /// A text that begins like a policy is one; anything else is a path.
+    pub(super) fn parse(text: &str) -> Result<Self, Expected> {
+        let start = text.trim_start();
+        if text.contains('\n') || start.starts_with('{') || start.starts_with("version:") {
+            return Ok(Self::Inline(text.to_owned()));
+        }
+        places::directory(text).map(Self::File)
+    }
+}
+
+/// Whether a policy may say `mode: observe`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observing {
+    /// It may.
+    Allow,
+    /// It may not: this installation holds what is denied, whatever the policy says.
+    Refuse,
+}
+
+impl Observing {
+    pub(super) fn parse(text: &str) -> Result<Self, Expected> {
+        match text {
+            "allow" => Ok(Self::Allow),
+            "refuse" => Ok(Self::Refuse),
+            _ => Err(Expected::new("`allow` or `refuse`")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_is_told_from_its_path() {
+        for text in ["version: 1", " version: 1", "version: 1\ngrant: {}\n", "{version: 1, mode: observe}", "# all\n"] {
+            assert_eq!(PolicySource::parse(text).ok(), Some(PolicySource::Inline(text.to_owned())), "{text}");
+        }
+        for text in ["/etc/par/policy.yaml", "policy.yaml", "./version"] {
+            assert!(matches!(PolicySource::parse(text), Ok(PolicySource::File(_))), "{text}");
+        }
+    }
+}
