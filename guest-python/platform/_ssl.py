@@ -1,20 +1,33 @@
 """Stands in for CPython's `_ssl`, so that the standard `ssl` module can be imported.
 
 The sandbox has no sockets: TLS is made by the host, outside. Contexts can be created and
-configured, because libraries do that while they are imported; whatever would speak TLS is
-refused with a sentence. Values are those of OpenSSL 3.
+configured, because libraries do that while they are imported; `par_guest.outbound.tls` makes
+them wrap what HTTP clients wrap. Whatever would speak TLS in here is refused with a sentence.
+Values are those of OpenSSL 3.
 """
 
 import os as _os
 
 _REFUSED = (
-    "TLS is not made inside the sandbox: the host opens connections, so use an HTTP client "
-    "that PAR serves instead of a socket"
+    "TLS is not made inside the sandbox: PAR opens the connections, so use an HTTP client "
+    "with an `https` URL instead of a socket"
 )
+_NO_CLIENT_CERTIFICATE = (
+    "client certificates are refused in the sandbox: TLS is made by PAR, which has none; "
+    "authenticate with a header"
+)
+_NO_OWN_AUTHORITY = (
+    "certificate authorities of an agent are refused in the sandbox: certificates are verified "
+    "by PAR; a private authority is added by the operator of PAR (`SSL_CERT_FILE` of the host)"
+)
+
+#: Where libraries keep the public authorities they bring along: these are PAR's as well.
+_BROUGHT_ALONG = ("/site-packages/", "/platform/")
 
 OPENSSL_VERSION_NUMBER = 0x30000000
 OPENSSL_VERSION_INFO = (3, 0, 0, 0, 0)
-OPENSSL_VERSION = "none (TLS is made by the host of the sandbox)"
+# Libraries look at the first word only, and warn about every other.
+OPENSSL_VERSION = "OpenSSL 3.0.0 (a stand-in: TLS is made by the host of the sandbox)"
 _OPENSSL_API_VERSION = OPENSSL_VERSION_INFO
 _DEFAULT_CIPHERS = "DEFAULT"
 
@@ -253,6 +266,12 @@ class _SSLContext:
     def load_verify_locations(self, cafile=None, capath=None, cadata=None):
         if cafile is None and capath is None and cadata is None:
             raise TypeError("cafile, capath and cadata cannot be all omitted")
+        for path in (cafile, capath):
+            text = _os.fsdecode(path) if path is not None else _BROUGHT_ALONG[0]
+            if not any(place in text for place in _BROUGHT_ALONG):
+                raise SSLError(SSL_ERROR_SSL, _NO_OWN_AUTHORITY)
+        if cadata:
+            raise SSLError(SSL_ERROR_SSL, _NO_OWN_AUTHORITY)
 
     def set_default_verify_paths(self):
         """Nothing to set: the host decides whom it trusts."""
@@ -278,7 +297,9 @@ class _SSLContext:
     def session_stats(self):
         return {}
 
-    load_cert_chain = _refuse
+    def load_cert_chain(self, certfile, keyfile=None, password=None):
+        raise SSLError(SSL_ERROR_SSL, _NO_CLIENT_CERTIFICATE)
+
     load_dh_params = _refuse
     set_psk_client_callback = _refuse
     set_psk_server_callback = _refuse

@@ -66,7 +66,6 @@ def test_an_http_client_can_be_made():
     "use",
     [
         "ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO())",
-        "ssl.create_default_context().load_cert_chain('cert.pem')",
     ],
 )
 def test_whatever_would_speak_tls_is_refused(use):
@@ -210,3 +209,32 @@ def test_a_message_field_that_is_not_set_reads_as_empty():
 
     assert not request.HasField("message")
     assert request.message.jsonrpc == ""
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        ("load_cert_chain('cert.pem')", "client certificates are refused in the sandbox"),
+        ("load_verify_locations('/agent/own.pem')", "authorities of an agent are refused"),
+        ("load_verify_locations(cadata='PEM')", "authorities of an agent are refused"),
+    ],
+)
+def test_own_certificates_are_refused(use, says):
+    printed = run_with_stand_ins(
+        f"""
+        import ssl
+
+        try:
+            ssl.create_default_context().{use}
+        except ssl.SSLError as error:
+            print(error)
+        """
+    )
+
+    assert says in printed
+
+
+def test_the_authorities_a_library_brings_along_are_accepted():
+    bundle = "/deps/lib/python3.14/site-packages/certifi/cacert.pem"
+
+    assert run_with_stand_ins(f"import ssl; ssl.create_default_context(cafile={bundle!r})") == ""

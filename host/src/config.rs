@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use par_policy::{InstanceCount, Limits, MemoryLimit, OutOfRange, RequestTimeout};
+use par_sandbox::Roots;
 
 pub use base_path::BasePath;
 pub use boot::{Boot, back_off_of};
@@ -66,6 +67,8 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// How dependencies are installed.
     pub install: InstallSettings,
+    /// Whose certificates outbound requests of the agent trust.
+    pub roots: Roots,
     /// Least serious log lines that are written.
     pub log_level: Level,
     /// Settings that are odd, and accepted.
@@ -115,6 +118,7 @@ impl Config {
         let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || places.cache_dir());
         let package = Package::read(reader, cache_dir.as_deref());
         let install = install(reader, places, cache_dir.as_deref());
+        let roots = roots(reader);
         let log_level = reader.value(&v::LOG_LEVEL, |text| {
             Level::parse(text).ok_or_else(|| Expected::new("`debug`, `info`, `warning` or `error`"))
         });
@@ -134,6 +138,7 @@ impl Config {
             guest_dir: guest_dir?,
             cache_dir: cache_dir?,
             install: install?,
+            roots: roots?,
             log_level: log_level?,
             remarks: Vec::new(),
         })
@@ -153,6 +158,15 @@ fn install(reader: &mut Reader<'_>, places: &Places, cache_dir: Option<&Path>) -
         resolver_environment: places.network.clone(),
         timeout: timeout?,
         ..InstallSettings::new(cache_dir?.to_owned())
+    })
+}
+
+fn roots(reader: &mut Reader<'_>) -> Option<Roots> {
+    let file = reader.optional(&v::SSL_CERT_FILE, places::directory);
+    let directory = reader.optional(&v::SSL_CERT_DIR, places::directory);
+    Some(match (file?, directory?) {
+        (None, None) => Roots::Platform,
+        (file, directory) => Roots::Files { file, directory },
     })
 }
 

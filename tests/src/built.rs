@@ -66,6 +66,25 @@ pub(crate) fn installing() -> Vec<(&'static str, String)> {
     passed.chain([("PAR_UV", uv)]).collect()
 }
 
+/// Installs distributions into a directory as PAR would choose them: wheels without native code,
+/// and those the guest carries.
+pub(crate) fn install(target: &Path, distributions: &[&str]) {
+    let environment = installing();
+    let uv = environment.iter().find(|(name, _)| *name == "PAR_UV").map(|(_, path)| path.clone()).unwrap();
+    let guest = guest();
+    #[expect(clippy::disallowed_methods, reason = "a test uses the resolver as a program")]
+    let mut command = std::process::Command::new(uv);
+    command.args(["pip", "install", "--quiet", "--no-config", "--only-binary", ":all:", "--python-version", "3.14"]);
+    // The one platform of the resolver that is no machine: it leaves pure wheels only.
+    command.args(["--python-platform", "wasm32-pyodide2024", "--target"]).arg(target);
+    command.arg("--constraint").arg(guest.join("constraints.txt")).arg("--find-links").arg(guest.join("wheels"));
+    if let Some(index) = variable("PAR_INDEX_URL") {
+        command.args(["--index-url", &index]);
+    }
+    let output = command.args(distributions).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests find the tools of the machine they run on")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -10,19 +10,23 @@
 mod a2a;
 mod built;
 mod host;
+mod inside;
 mod log;
 mod package;
 mod ports;
 mod raw;
 mod reply;
 mod servers;
+mod upstream;
 
 pub use a2a::{A2aMessage, ActionRequest, ActionResult, AgentClient, Capabilities, HealthStatus, Pong, WrongRequest};
 pub use built::{guest, repository};
 pub use host::{PATIENCE, RunningHost, TestHost};
+pub use inside::{Inside, RunningInside};
 pub use log::Line;
 pub use package::Package;
 pub use ports::free_port;
 pub use raw::RawReply;
 pub use reply::Reply;
 pub use servers::{Answer, Authority, Fault, ObjectFault, ObjectStore, PackageServer, Request};
+pub use upstream::{Seen, Upstream};

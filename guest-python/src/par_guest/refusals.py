@@ -1,4 +1,4 @@
-"""Says in a sentence what the sandbox does not have: threads, processes, sockets, more loops."""
+"""Says in a sentence what the sandbox does not have: threads, processes, more loops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import asyncio.subprocess
 import errno
 import multiprocessing.process
 import os
-import socket
 import subprocess
 import threading
 from typing import Any, NoReturn
@@ -18,10 +17,6 @@ _NO_THREADS = (
     "use an `asyncio` task, or `asyncio.to_thread`, which runs the function at once"
 )
 _NO_PROCESSES = "the sandbox starts no processes, so `{program}` was not run"
-_NO_SOCKETS = (
-    "the sandbox has no sockets, so `{address}` was not connected; "
-    "connections are opened by PAR, for HTTP only and to granted hosts"
-)
 _ONE_LOOP = (
     "there is one event loop in the sandbox and it runs already; "
     "make the function `async def` and await instead"
@@ -46,16 +41,12 @@ def apply() -> dict[Any, Any]:
     multiprocessing.process.BaseProcess.start = start_child  # type: ignore[method-assign]
     # Where the platform has no `os.system`, calling it would say so in Python's words.
     os.system = run_shell  # type: ignore[assignment]
-    for name in ("connect", "connect_ex", "bind"):
-        setattr(socket.socket, name, connect)
     starters = ("start_new_thread", "start_new", "start_joinable_thread")
     threads = [getattr(_thread, name) for name in starters if hasattr(_thread, name)]
     return dict.fromkeys(threads, start_new_thread) | {
         asyncio.create_subprocess_exec: create_subprocess,
         asyncio.create_subprocess_shell: create_subprocess,
         asyncio.new_event_loop: new_event_loop,
-        socket.getaddrinfo: look_up,
-        socket.gethostbyname: look_up,
     }
 
 
@@ -95,21 +86,6 @@ async def create_subprocess(program: Any, *_args: Any, **_kwargs: Any) -> NoRetu
 def new_event_loop() -> NoReturn:
     """`asyncio.new_event_loop`, refused."""
     raise RuntimeError(_ONE_LOOP)
-
-
-def look_up(host: Any, *_args: Any, **_kwargs: Any) -> NoReturn:
-    """`socket.getaddrinfo`, refused as a name that cannot be resolved."""
-    raise socket.gaierror(socket.EAI_FAIL, _NO_SOCKETS.format(address=_host(host)))
-
-
-def connect(_socket: socket.socket, address: Any, *_args: Any) -> NoReturn:
-    """`socket.connect` and `bind`, refused."""
-    host = address[0] if isinstance(address, tuple) and address else address
-    raise PermissionError(errno.EPERM, _NO_SOCKETS.format(address=_host(host)))
-
-
-def _host(host: Any) -> str:
-    return host.decode(errors="replace") if isinstance(host, bytes) else str(host)
 
 
 def _program(args: Any) -> str:

@@ -18,13 +18,14 @@ from wit_world.exports.actions import Parameters_Json
 from wit_world.imports import log
 from wit_world.imports.failure import Failure, Reason
 
-from par_guest import actions, logs, platform_fixes, rest, restoring
+from par_guest import actions, logs, outbound, platform_fixes, rest, restoring
 from par_guest.asgi import HttpCall, background_work
 from par_guest.context import current_call
 from par_guest.failures import failure_of, load_failure
 from par_guest.lifespan import Lifespan
 from par_guest.loading import LoadFailure, use_python_path
 from par_guest.loop import HomeCall, loop
+from par_guest.replacing import replace_everywhere
 
 # Where a deps layer keeps its packages: it has the layout of a virtual environment.
 SITE_PACKAGES = "/deps/lib/python3.14/site-packages"
@@ -35,6 +36,7 @@ GC_THRESHOLD = 20_000
 
 # At build time, when all platform libraries are in memory; later imports find it done.
 platform_fixes.apply()
+replace_everywhere(outbound.apply())
 
 _LEVELS = {level.name.lower(): level for level in log.Level}
 

@@ -8,7 +8,7 @@ use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
 use par_policy::policy::Policy;
 use par_policy::{Grants, Mode};
-use par_sandbox::{AgentDescription, AgentSpec, Engine, Guest, Sandbox, SandboxSpec};
+use par_sandbox::{AgentDescription, AgentSpec, AuditLog, Engine, Guest, OutboundSetup, Sandbox, SandboxSpec};
 
 use super::console::Console;
 use super::error::BootError;
@@ -74,7 +74,7 @@ pub(super) async fn load(
         tracing::warn!(remark, "Package remark");
     }
     let served = served(manifest);
-    let Prepared { grants, secrets: _, notices } = grants(config, policy, &package).await?;
+    let Prepared { grants, secrets, notices } = grants(config, policy, &package).await?;
     for notice in &notices {
         tracing::warn!(remark = %notice, "Package remark");
     }
@@ -90,7 +90,15 @@ pub(super) async fn load(
     console.phase(BootPhase::Load, "loading the agent");
     let log_lines_per_second = grants.limits().log_lines_per_second;
     let instances = grants.limits().instances.get();
-    let spec = sandbox_spec(config, &package, layer, grants, scratch.path(), console);
+    let outbound = OutboundSetup {
+        roots: config.roots.clone(),
+        secrets,
+        ..OutboundSetup::new(Arc::new(AuditLog))
+    };
+    let spec = SandboxSpec {
+        outbound,
+        ..sandbox_spec(config, &package, layer, grants, scratch.path(), console)
+    };
     let (sandbox, description) = clock.time(BootPhase::Load, start(spec)).await?;
     for warning in &description.warnings {
         tracing::warn!(remark = warning.as_str(), "Agent remark");
@@ -174,6 +182,7 @@ fn sandbox_spec(
         grants,
         agent: agent_spec(config, &package.manifest),
         scratch: scratch.to_owned(),
+        outbound: OutboundSetup::new(Arc::new(AuditLog)),
     }
 }
 

@@ -164,6 +164,11 @@ variables! {
     PAR_INDEX_URL = Computed("the public index"), "https:// URL",
         "Package index that requirements are resolved against. May carry credentials; they are never logged.";
 
+    SSL_CERT_FILE = Unset, "path",
+        "File with the certificate authorities (PEM) that outbound TLS of the agent trusts, in the place of the platform's.";
+    SSL_CERT_DIR = Unset, "directory",
+        "Directory of certificate authorities, named by their hashes; as `SSL_CERT_FILE`, or beside it.";
+
     LOG_LEVEL = Value("info"), "debug, info, warning or error",
         "Least serious log lines that are written.";
 

@@ -214,8 +214,18 @@ async def connect(query, body):
         opened = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
         return opened.sendto(b"hello", address)
 
+    def speak():
+        # Connecting is nothing yet; what is not HTTP is not carried.
+        with socket.create_connection(address, 1) as opened:
+            opened.sendall(b"*1\r\n$4\r\nPING\r\n")
+
+    def listen_to():
+        with socket.create_connection(address, 1) as opened:
+            return opened.recv(1)
+
     return {
-        "create_connection": attempt(socket.create_connection, address, 1),
+        "speak": attempt(speak),
+        "listen_to": attempt(listen_to),
         "stream": attempt(below, _socket.SOCK_STREAM),
         "datagram": attempt(send_to),
         "listen": attempt(listen),

@@ -57,7 +57,19 @@ impl Authority {
     /// What a server for `localhost` and `127.0.0.1` needs, with a fault.
     pub(super) fn server(&self, fault: Fault) -> Arc<ServerConfig> {
         let names = if fault == Fault::OtherName { ["other.example", "10.0.0.1"] } else { ["localhost", "127.0.0.1"] };
-        let mut params = CertificateParams::new(names.map(str::to_owned)).unwrap();
+        Arc::new(self.config(&names, fault))
+    }
+
+    /// What a server for these names needs, to speak HTTP/2 and HTTP/1.1.
+    pub(crate) fn server_for(&self, names: &[&str]) -> Arc<ServerConfig> {
+        let mut config = self.config(names, Fault::None);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Arc::new(config)
+    }
+
+    fn config(&self, names: &[&str], fault: Fault) -> ServerConfig {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
         if fault == Fault::Expired {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
@@ -70,7 +82,7 @@ impl Authority {
         let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        Arc::new(config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap())
+        config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap()
     }
 }
 

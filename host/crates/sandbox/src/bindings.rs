@@ -3,6 +3,12 @@
 wasmtime::component::bindgen!({
     path: "../../../wit",
     world: "agent",
-    imports: { default: store },
+    imports: {
+        // These block the instance: nothing else of it runs meanwhile.
+        "pixell:agent/outbound.answer-and-wait": async,
+        "pixell:agent/outbound.pull-and-wait": async,
+        "pixell:agent/outbound.push-and-wait": async,
+        default: store,
+    },
     exports: { default: async | store },
 });

@@ -16,6 +16,7 @@ use crate::bindings::{Agent, AgentPre};
 use crate::engine::Engine;
 use crate::imports::HostState;
 use crate::instance::{Job, Lost, Request, Shared};
+use crate::outbound::Outbound;
 use crate::share::Share;
 use crate::store::{Mount, State, build_store};
 use crate::{StartError, convert};
@@ -29,6 +30,7 @@ pub(crate) struct Mold {
     pub(crate) spec: AgentSpec,
     /// Where directories to write to are made.
     pub(crate) scratch: PathBuf,
+    pub(crate) outbound: Arc<Outbound>,
 }
 
 /// Runs an instance. `ready` hears whether the agent loaded; the return is the end of it.
@@ -47,7 +49,7 @@ pub(crate) async fn drive(
         }
     };
     let place = scratch.as_ref().map(TempDir::path);
-    let store = build_store(&mold.engine, &mold.grants, &mold.mounts, place, HostState::default());
+    let store = build_store(&mold.engine, &mold.grants, &mold.mounts, place, HostState::new(Arc::clone(&mold.outbound)));
     let mut store = match store {
         Ok(store) => store,
         Err(error) => {

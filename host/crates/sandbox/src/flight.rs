@@ -1,6 +1,6 @@
 //! One call in flight, as caller and guest both see it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
@@ -19,6 +19,7 @@ pub(crate) struct Flight {
     over_changed: Notify,
     reply_broken: AtomicBool,
     request_broken: AtomicBool,
+    outbound_requests: AtomicU32,
 }
 
 impl Flight {
@@ -33,12 +34,23 @@ impl Flight {
             over_changed: Notify::new(),
             reply_broken: AtomicBool::new(false),
             request_broken: AtomicBool::new(false),
+            outbound_requests: AtomicU32::new(0),
         })
     }
 
     /// What the log calls this call.
     pub(crate) fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    /// The same, for whoever keeps it.
+    pub(crate) fn request_id_shared(&self) -> Arc<str> {
+        Arc::clone(&self.request_id)
+    }
+
+    /// Counts an outbound request; says how many there have been.
+    pub(crate) fn count_outbound(&self) -> u32 {
+        self.outbound_requests.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     /// Nobody listens any more.

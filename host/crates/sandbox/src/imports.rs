@@ -11,21 +11,38 @@ use crate::bindings::Agent;
 use crate::bindings::pixell::agent::{calls, clock, failure, log};
 use crate::files::Files;
 use crate::flight::Flight;
+use crate::outbound::Outbound;
 use crate::store::State;
+use crate::ways_out::Exchanges;
 
 /// Wakes that are remembered for waits to come. The guest has at most one for each call in
 /// flight; one that makes up tokens must not fill the host's memory.
 const REMEMBERED_WAKES: usize = 64 * 1024;
 
 /// What the imports of one instance share.
-#[derive(Default)]
 pub(crate) struct HostState {
     alarm: Arc<Alarm>,
     parked: HashMap<u64, Arc<Notify>>,
     flights: HashMap<u64, Arc<Flight>>,
+    pub(crate) exchanges: Exchanges,
 }
 
 impl HostState {
+    /// The state of an instance that begins, with its way out.
+    pub(crate) fn new(outbound: Arc<Outbound>) -> Self {
+        Self {
+            alarm: Arc::default(),
+            parked: HashMap::new(),
+            flights: HashMap::new(),
+            exchanges: Exchanges::new(outbound),
+        }
+    }
+
+    /// The call the guest names, while it runs.
+    pub(crate) fn flight(&self, call: u64) -> Option<Arc<Flight>> {
+        self.flights.get(&call).cloned()
+    }
+
     /// Makes a call known to the guest under its id.
     pub(crate) fn begin(&mut self, id: u64, flight: Arc<Flight>) {
         self.flights.insert(id, flight);

@@ -5,6 +5,7 @@
 //! at once. An instance that traps or holds a call past its deadline is replaced.
 
 mod alarm;
+mod audit;
 mod bindings;
 mod body;
 pub mod call;
@@ -18,14 +19,18 @@ mod fixed;
 mod flight;
 mod imports;
 mod instance;
+mod outbound;
 mod output;
 mod pool;
 mod sandbox;
 mod share;
 mod store;
 mod turnstile;
+mod ways_out;
 
+pub use audit::{AuditLog, AuditRecord, AuditSink};
 pub use component::Guest;
 pub use engine::{EPOCH_TICK, Engine};
+pub use outbound::{OutboundSetup, Resolve, Roots, SystemResolver};
 pub use sandbox::{AgentDescription, AgentSpec, RestEntry, Sandbox, SandboxSpec, StartError};
 pub use store::Mount;

@@ -11,6 +11,7 @@ use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::component::{self, Guest};
 use crate::drive::Mold;
 use crate::engine::Engine;
+use crate::outbound::{Outbound, OutboundSetup};
 use crate::pool::Pool;
 use crate::store::Mount;
 
@@ -143,6 +144,8 @@ pub struct SandboxSpec {
     pub agent: AgentSpec,
     /// A directory of the host where those the agent may write to are made.
     pub scratch: PathBuf,
+    /// What its outbound requests are made with.
+    pub outbound: OutboundSetup,
 }
 
 /// One agent in its sandbox.
@@ -157,7 +160,7 @@ impl Sandbox {
     /// # Errors
     /// [`StartError`] when guest, package or agent cannot be loaded.
     pub async fn start(engine: &Engine, spec: SandboxSpec) -> Result<(Self, AgentDescription), StartError> {
-        let SandboxSpec { guest, package, dependencies, grants, agent, scratch } = spec;
+        let SandboxSpec { guest, package, dependencies, grants, agent, scratch, outbound } = spec;
         let component = component::load(engine, &guest).await?;
         let mut mounts = vec![
             Mount::read_only(guest.python(), PYTHON),
@@ -165,7 +168,9 @@ impl Sandbox {
             Mount::read_only(package, AGENT),
         ];
         mounts.extend(dependencies.map(|layer| Mount::read_only(layer, DEPENDENCIES)));
-        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec: world_spec(agent), scratch };
+        let outbound = Arc::new(Outbound::new(&grants, outbound));
+        let spec = world_spec(agent);
+        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec, scratch, outbound };
         let (pool, description) = Pool::start(mold).await?;
         Ok((Self { pool }, describe(description)))
     }

@@ -1,0 +1,214 @@
+//! Outbound HTTP: the one way out of the sandbox.
+//!
+//! A request of the guest passes [`Outbound::begin`], which judges it before anything else
+//! happens, and then runs as a task of its own ([`send`]) that the guest drives through an
+//! [`Exchange`]. Connections are made in [`connect`] and nowhere else, and kept for the agent,
+//! each for its scheme, host and port. Each exchange that was let out, each denial and each
+//! secret that was asked for is on the record once.
+
+mod body;
+mod connect;
+mod exchange;
+mod failure;
+mod headers;
+mod resolve;
+mod roots;
+mod send;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use par_policy::outbound::{OutboundLimits, OutboundTarget};
+use par_policy::secret::SecretValues;
+use par_policy::{AuditEvent, Capability, Denial, DenialCode, Grants, Mode};
+use tokio::sync::Semaphore;
+
+pub use resolve::{Resolve, SystemResolver};
+pub use roots::Roots;
+
+pub(crate) use exchange::{Answer, Exchange};
+pub(crate) use failure::{Failure, Reason};
+
+use crate::audit::{AuditRecord, AuditSink};
+use crate::flight::Flight;
+use body::SentBody;
+use connect::Connector;
+use roots::Tls;
+use send::Sending;
+
+/// How long a connection nobody uses is kept, and how many of them for one host.
+const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+const IDLE_CONNECTIONS: usize = 32;
+
+/// Longest head of a response. Unit: bytes.
+const RESPONSE_HEAD_BYTES: usize = 256 * 1024;
+const RESPONSE_HEADER_LIST_BYTES: u32 = 256 * 1024;
+
+/// What outbound requests are made with, beside the grants.
+#[derive(Debug, Clone)]
+pub struct OutboundSetup {
+    /// How names become addresses.
+    pub resolver: Arc<dyn Resolve>,
+    /// Whose certificates are trusted.
+    pub roots: Roots,
+    /// The values of the secrets that were granted.
+    pub secrets: SecretValues,
+    /// Where every use and every denial is written down.
+    pub audit: Arc<dyn AuditSink>,
+}
+
+impl OutboundSetup {
+    /// The system's resolver, the platform's authorities, and no secrets.
+    #[must_use]
+    pub fn new(audit: Arc<dyn AuditSink>) -> Self {
+        Self { resolver: Arc::new(SystemResolver), roots: Roots::Platform, secrets: SecretValues::default(), audit }
+    }
+}
+
+/// What a guest asks for, as it crossed the boundary.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Method, URL, and the headers, with zero bytes between them.
+    pub(crate) head: Vec<u8>,
+    pub(crate) body: AskedBody,
+}
+
+/// The body of a request of the guest.
+#[derive(Debug)]
+pub(crate) enum AskedBody {
+    Complete(Bytes),
+    Pushed { length: Option<u64> },
+}
+
+/// The way out for one agent, shared by its instances.
+#[derive(Debug)]
+pub(crate) struct Outbound {
+    grants: Grants,
+    secrets: SecretValues,
+    audit: Arc<dyn AuditSink>,
+    client: Client<Connector, SentBody>,
+    running: Arc<Semaphore>,
+}
+
+impl Outbound {
+    pub(crate) fn new(grants: &Grants, setup: OutboundSetup) -> Self {
+        let OutboundSetup { resolver, roots, secrets, audit } = setup;
+        let limits = grants.limits().outbound;
+        let connector = Connector {
+            rules: Arc::new(grants.outbound().clone()),
+            resolver,
+            tls: Arc::new(Tls::new(roots)),
+            timeout: limits.connect_timeout,
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_CONNECTION)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .http1_max_buf_size(RESPONSE_HEAD_BYTES)
+            .http2_max_header_list_size(RESPONSE_HEADER_LIST_BYTES)
+            .build(connector);
+        let running = usize::try_from(limits.concurrent_requests).unwrap_or(Semaphore::MAX_PERMITS);
+        let running = Arc::new(Semaphore::new(running.min(Semaphore::MAX_PERMITS)));
+        Self { grants: grants.clone(), secrets, audit, client, running }
+    }
+
+    fn limits(&self) -> OutboundLimits {
+        self.grants.limits().outbound
+    }
+
+    /// Judges a request and lets it out. What is denied has happened to nobody but the record.
+    pub(crate) fn begin(&self, asked: Asked, flight: Option<&Flight>) -> Exchange {
+        let request_id = flight.map(Flight::request_id_shared);
+        match self.admit(asked, flight, request_id.as_ref()) {
+            Ok(sending) => sending.start(),
+            Err(failure) => Exchange::failed(failure),
+        }
+    }
+
+    fn admit(&self, asked: Asked, flight: Option<&Flight>, request_id: Option<&Arc<str>>) -> Result<Sending, Failure> {
+        let mut values = asked.head.split(|byte| *byte == 0);
+        let mut text = || std::str::from_utf8(values.next().unwrap_or_default()).unwrap_or("\u{fffd}");
+        let (method, url) = (text(), text());
+        let target =
+            OutboundTarget::parse(method, url).map_err(|denial| self.deny("a request", &denial, request_id))?;
+        let denied = |denial: Denial| self.deny(target.to_string(), &denial, request_id);
+
+        let granted = self.judge(&target).map_err(denied)?;
+        let mut headers = headers::request(values).map_err(denied)?;
+        self.count(flight).map_err(denied)?;
+        let (body, pushes) = body::sent(asked.body, self.limits().request_bytes).map_err(denied)?;
+        let uri: http::Uri = target.url().as_str().parse().map_err(|_| {
+            denied(Denial::new(DenialCode::InvalidUrl, "the URL of the request has a character no request can hold"))
+        })?;
+
+        if body.is_empty() && ["POST", "PUT", "PATCH"].contains(&target.method().as_str()) {
+            // A server may insist on the length of a body that these methods should have.
+            headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
+        }
+        for event in headers::reveal(&mut headers, &target, self.grants.secrets(), &self.secrets) {
+            self.audit.record(AuditRecord::at_once(event, request_id.cloned()));
+        }
+        let mut request = Request::new(body);
+        *request.method_mut() = http::Method::from_bytes(target.method().as_str().as_bytes())
+            .map_err(|_| Failure::protocol("the method of the request is not one"))?;
+        *request.uri_mut() = uri;
+        *request.headers_mut() = headers;
+        Ok(Sending {
+            request,
+            pushes,
+            allowed: granted,
+            host: target.host().to_string(),
+            target: target.to_string(),
+            request_id: request_id.cloned(),
+            limits: self.limits(),
+            client: self.client.clone(),
+            running: Arc::clone(&self.running),
+            audit: Arc::clone(&self.audit),
+        })
+    }
+
+    /// The event to write down when the request has been made: a rule grants it, or the policy
+    /// only observes.
+    fn judge(&self, target: &OutboundTarget) -> Result<AuditEvent, Denial> {
+        match self.grants.outbound().judge(target) {
+            Ok(granted) => Ok(AuditEvent::allowed(Capability::Outbound, target.to_string(), granted)),
+            Err(denial) if self.grants.mode() == Mode::Observe && denial.code().may_be_observed() => {
+                Ok(AuditEvent::observed(Capability::Outbound, target.to_string(), &denial))
+            }
+            Err(denial) => Err(denial),
+        }
+    }
+
+    /// Counts the request against those its call may make.
+    fn count(&self, flight: Option<&Flight>) -> Result<(), Denial> {
+        let most = self.limits().requests_per_request;
+        match flight {
+            Some(flight) if flight.count_outbound() > most => {
+                let sentence = format!("one request to the agent makes at most {most} outbound requests");
+                Err(Denial::new(DenialCode::OutboundRequestsExhausted, sentence))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn deny(&self, target: impl Into<String>, denial: &Denial, request_id: Option<&Arc<str>>) -> Failure {
+        let event = AuditEvent::denied(Capability::Outbound, target, denial);
+        self.audit.record(AuditRecord::at_once(event, request_id.cloned()));
+        Failure::denied(denial)
+    }
+
+    /// An instance has more exchanges open than it may.
+    pub(crate) fn too_many(&self, most: usize, flight: Option<&Flight>) -> Exchange {
+        let sentence = format!("an instance has at most {most} outbound requests open");
+        let denial = Denial::new(DenialCode::OutboundBusy, sentence);
+        let request_id = flight.map(Flight::request_id_shared);
+        Exchange::failed(self.deny("a request", &denial, request_id.as_ref()))
+    }
+}
