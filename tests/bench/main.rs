@@ -7,6 +7,7 @@ mod fetching;
 mod figures;
 mod load;
 mod memory;
+mod outbound;
 mod race;
 mod servers;
 mod unpack;
@@ -70,7 +71,10 @@ fn main() -> ExitCode {
         ["--uvicorn", python, "--results", results] => measure(&Effort::full(), python, results),
         ["--uvicorn", python, "--results", results, "--quick"] => measure(&Effort::quick(), python, results),
         ["--fetch", "--results", results] => fetch(FETCH_ROUNDS, results),
-        _ => Err("usage: par-bench (--uvicorn PYTHON | --unpack | --fetch) --results FILE [--quick]".into()),
+        ["--outbound", "--results", results] => measure_outbound(&Effort::full(), results),
+        _ => {
+            Err("usage: par-bench (--uvicorn PYTHON | --unpack | --fetch | --outbound) --results FILE [--quick]".into())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,6 +100,7 @@ fn measure(effort: &Effort, python: &str, results: &str) -> Outcome<()> {
     latency(&site, effort, &mut figures)?;
     throughput(&site, effort, &mut figures)?;
     memory(&site, &mut figures)?;
+    outbound::measure(effort, &mut figures)?;
     unpack::measure(effort.rounds, &mut figures)?;
     figures.print();
     figures.write(results)
@@ -105,6 +110,14 @@ fn measure(effort: &Effort, python: &str, results: &str) -> Outcome<()> {
 fn unpack(effort: &Effort, results: &str) -> Outcome<()> {
     let mut figures = Figures::new();
     unpack::measure(effort.rounds, &mut figures)?;
+    figures.print();
+    figures.write(results)
+}
+
+/// Outbound requests alone: they need no other server.
+fn measure_outbound(effort: &Effort, results: &str) -> Outcome<()> {
+    let mut figures = Figures::new();
+    outbound::measure(effort, &mut figures)?;
     figures.print();
     figures.write(results)
 }

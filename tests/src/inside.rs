@@ -178,9 +178,8 @@ impl Inside {
     pub async fn start(self) -> RunningInside {
         let limits = Limits {
             request_timeout: RequestTimeout::new(self.request_timeout).unwrap(),
-            instances: InstanceCount::new(self.instances).unwrap(),
             outbound: self.limits,
-            ..Limits::default()
+            ..Limits::default_with(InstanceCount::new(self.instances).unwrap())
         };
         let grants = Grants::resolve(&Requested::default(), &self.policy, limits).unwrap();
         let secret_values: SecretValues = self.values.into_iter().collect();

@@ -90,15 +90,8 @@ pub(super) async fn load(
     console.phase(BootPhase::Load, "loading the agent");
     let log_lines_per_second = grants.limits().log_lines_per_second;
     let instances = grants.limits().instances.get();
-    let outbound = OutboundSetup {
-        roots: config.roots.clone(),
-        secrets,
-        ..OutboundSetup::new(Arc::new(AuditLog))
-    };
-    let spec = SandboxSpec {
-        outbound,
-        ..sandbox_spec(config, &package, layer, grants, scratch.path(), console)
-    };
+    let outbound = OutboundSetup { roots: config.roots.clone(), secrets, ..OutboundSetup::new(Arc::new(AuditLog)) };
+    let spec = SandboxSpec { outbound, ..sandbox_spec(config, &package, layer, grants, scratch.path(), console) };
     let (sandbox, description) = clock.time(BootPhase::Load, start(spec)).await?;
     for warning in &description.warnings {
         tracing::warn!(remark = warning.as_str(), "Agent remark");

@@ -49,7 +49,8 @@ pub(crate) async fn drive(
         }
     };
     let place = scratch.as_ref().map(TempDir::path);
-    let store = build_store(&mold.engine, &mold.grants, &mold.mounts, place, HostState::new(Arc::clone(&mold.outbound)));
+    let store =
+        build_store(&mold.engine, &mold.grants, &mold.mounts, place, HostState::new(Arc::clone(&mold.outbound)));
     let mut store = match store {
         Ok(store) => store,
         Err(error) => {

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use par_policy::outbound::{OutboundLimits, OutboundRule};
 use par_policy::policy::{Line, Policy, PolicySecret, Requested, SecretSource};
 use par_policy::secret::{SecretBinding, SecretName, SecretValue, SecretValues};
-use par_policy::{Grants, Limits, RuleId};
+use par_policy::{Grants, InstanceCount, Limits, RuleId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -91,7 +91,7 @@ impl Bench {
             policy.grant.secrets.push(Line { rule: line("grant.secrets"), value: secret });
             values.push((name, SecretValue::new(value.to_owned().into())));
         }
-        let limits = Limits { outbound: self.limits, ..Limits::default() };
+        let limits = Limits { outbound: self.limits, ..Limits::default_with(InstanceCount::new(1).unwrap()) };
         let grants = Grants::resolve(&Requested::default(), &policy, limits).unwrap();
         let answers = self.answers.iter().map(|list| list.iter().map(|ip| ip.parse().unwrap()).collect()).collect();
         let names = Arc::new(Names { answers, asked: Mutex::default() });
