@@ -210,7 +210,7 @@ async fn a_granted_request_is_sent_and_answered() {
     let (status, headers, body) = way.send(&["POST", &url, "x-One", "1", "x-one", "2"]).await.unwrap();
 
     assert_eq!((status, body.as_ref()), (200, b"hello".as_slice()));
-    assert_eq!(String::from_utf8(headers).unwrap(), "content-length\05\0x-note\0a");
+    assert_eq!(String::from_utf8(headers).unwrap(), "content-length\u{0}5\u{0}x-note\u{0}a");
     let head = &server.heard()[0];
     assert!(head.starts_with("POST /a%20b?q=1 HTTP/1.1\r\n"), "{head}");
     assert!(head.contains(&format!("host: api.example:{}\r\n", server.port)), "{head}");
