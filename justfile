@@ -85,6 +85,11 @@ bench-fetch: build guest
     cargo build {{ cargo_flags }} --bin par-bench
     "$CARGO_TARGET_DIR/release/par-bench" --fetch --results target/bench-fetch.json
 
+# Measures installing thirty wheels beside uv and pip; fetches the wheels first.
+bench-install: tools build guest
+    cargo build {{ cargo_flags }} --bin par-bench
+    "$CARGO_TARGET_DIR/release/par-bench" --install "$(python3 .ci/tools.py uv)/bin/uv" --pip "$(python3 .ci/tools.py uvicorn)/bin/python" --results target/bench-install.json
+
 # Builds the native WASI wheels, unless they are in the cache.
 extensions:
     @python3 guest-python/extensions

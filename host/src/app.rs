@@ -4,7 +4,10 @@ mod agent;
 mod check;
 mod console;
 mod error;
+mod installing;
+mod locking;
 mod serve;
+mod wheelhouse;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -15,7 +18,7 @@ use par_policy::policy::Policy;
 use tokio::time::timeout_at;
 
 use crate::boot::{BootClock, BootPhase, BootTimes};
-use crate::cli::LogFormat;
+use crate::cli::{self, LogFormat};
 use crate::config::{self, Config, Environment};
 use crate::exit::Exit;
 use crate::grants;
@@ -79,11 +82,26 @@ pub fn run(order: Order) -> Exit {
 /// Checks a package and prints what it has and needs.
 #[must_use]
 pub fn check(package: &Path) -> Exit {
-    match check::describe(package) {
-        Ok(text) => match io::stdout().write_all(text.as_bytes()) {
-            Ok(()) => Exit::Done,
-            Err(error) => report(&BootError::System(error)),
-        },
+    ended(check::describe(package))
+}
+
+/// Writes the lock of a package.
+#[must_use]
+pub fn lock(package: &Path, output: Option<&Path>) -> Exit {
+    ended(locking::run(package, output))
+}
+
+/// Does something with the wheelhouse.
+#[must_use]
+pub fn wheelhouse(command: &cli::Wheelhouse, directory: Option<PathBuf>) -> Exit {
+    ended(wheelhouse::run(command, directory))
+}
+
+/// Prints what a command has to say, or why it failed.
+fn ended(outcome: Result<String, BootError>) -> Exit {
+    let printed = outcome.and_then(|text| io::stdout().write_all(text.as_bytes()).map_err(BootError::System));
+    match printed {
+        Ok(()) => Exit::Done,
         Err(error) => report(&error),
     }
 }

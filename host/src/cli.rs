@@ -29,6 +29,12 @@ Examples:
   par check my-agent-1.0.0.apkg
       Read a package and its manifest, say what it has and needs, run nothing.
 
+  par lock ./my-agent
+      Pin every wheel with its digest; from then on nothing is resolved.
+
+  WHEELHOUSE_DIR=/var/wheels par wheelhouse add ./my-agent
+      Fetch the wheels an agent needs, for starts without a package index.
+
   AGENT_APP_ID=my-agent AGENT_PACKAGE_PATH=/app/agent.apkg par
       The same from variables alone, as in a container.
 
@@ -62,9 +68,43 @@ pub enum Command {
         /// A package file or an agent's directory.
         package: PathBuf,
     },
+    /// Write the `pylock.toml` that pins every wheel a package needs.
+    Lock {
+        /// A package file or an agent's directory.
+        package: PathBuf,
+        /// Where to write it; for a directory, `pylock.toml` inside it. `-` is standard output.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+    /// Look at the wheels that are tried before the package index, add some, remove them.
+    Wheelhouse {
+        /// What to do.
+        #[command(subcommand)]
+        command: Wheelhouse,
+        /// The directory. Without it, WHEELHOUSE_DIR.
+        #[arg(long, global = true)]
+        directory: Option<PathBuf>,
+    },
     /// PAR has no control plane to ask; use `/health`.
     #[command(hide = true)]
     Status,
+}
+
+/// What to do with the wheelhouse.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum Wheelhouse {
+    /// List its wheels: distribution, version, file.
+    List,
+    /// Say how many wheels it has and how much room they take.
+    Info,
+    /// Add wheels: of files, of requirements with all they need, or of what a package needs.
+    Add {
+        /// `thing-1.0-py3-none-any.whl`, `"httpx>=0.27"`, or a package.
+        #[arg(required = true)]
+        what: Vec<String>,
+    },
+    /// Remove every wheel, and nothing else.
+    Clear,
 }
 
 /// What the log looks like.

@@ -75,6 +75,40 @@ pub struct Config {
     pub remarks: Vec<Remark>,
 }
 
+/// What the commands need that install and do not run.
+#[derive(Debug, Clone)]
+pub struct Installing {
+    /// What one instance may use.
+    pub limits: Limits,
+    /// Directory of the guest.
+    pub guest_dir: PathBuf,
+    /// Directory of what is kept between starts.
+    pub cache_dir: PathBuf,
+    /// How dependencies are installed.
+    pub install: InstallSettings,
+}
+
+impl Installing {
+    /// Checks the variables that have to do with installing, and no others.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn parse(environment: &Environment) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(environment);
+        let places = environment.places();
+        let limits = limits(&mut reader, places);
+        let guest_dir = reader.value_or(&v::PAR_GUEST_DIR, places::directory, || places.guest_dir());
+        let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || places.cache_dir());
+        let install = install(&mut reader, places, cache_dir.as_deref());
+        match (limits, guest_dir, cache_dir, install) {
+            (Some(limits), Some(guest_dir), Some(cache_dir), Some(install)) if reader.mistakes.is_empty() => {
+                Ok(Self { limits, guest_dir, cache_dir, install })
+            }
+            _ => Err(Mistakes(reader.mistakes)),
+        }
+    }
+}
+
 /// Who this is, in every log line and in health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -147,6 +181,12 @@ impl Config {
 
 fn install(reader: &mut Reader<'_>, places: &Places, cache_dir: Option<&Path>) -> Option<InstallSettings> {
     let wheelhouse = reader.optional(&v::WHEELHOUSE_DIR, places::directory);
+    let offline = reader.value(&v::WHEELHOUSE_OFFLINE, boolean);
+    let build_from_source = reader.value(&v::PAR_BUILD_FROM_SOURCE, |text| match text {
+        "off" => Ok(false),
+        "in_sandbox" => Ok(true),
+        _ => Err(Expected::new("`off` or `in_sandbox`")),
+    });
     let uv = reader.optional(&v::PAR_UV, places::directory);
     let timeout = reader.value(&v::INSTALL_TIMEOUT_SEC, |text| positive_duration(text, 1.0));
     let index = reader.optional(&v::PAR_INDEX_URL, places::index_url);
@@ -155,6 +195,8 @@ fn install(reader: &mut Reader<'_>, places: &Places, cache_dir: Option<&Path>) -
         search_path: places.search_path.clone(),
         index: index?,
         wheelhouse: wheelhouse?,
+        offline: offline?,
+        build_from_source: build_from_source?,
         resolver_environment: places.network.clone(),
         timeout: timeout?,
         ..InstallSettings::new(cache_dir?.to_owned())

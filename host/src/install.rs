@@ -1,30 +1,40 @@
 //! Requirements -> [`DepsLayer`]: resolved by `uv`, everything else by our own code.
 //!
 //! No code of a dependency runs here: wheels only, unpacked by the archive reader that also
-//! reads packages. Data moves one way: `resolve` -> [`Lock`] -> `choose` -> `download` -> `unpack` ->
-//! `layer`. A layer that exists is found by an index of requirements, so a package that was
-//! installed once starts without resolver and network.
+//! reads packages. What has to run hostile code, compiling and building, is given to the sandbox
+//! ([`GuestJobs`]). Data moves one way: `resolve` or `pins` -> [`Lock`] -> `choose` -> `download` ->
+//! `unpack` -> `bytecode` -> `layer`. A layer that exists is found by an index of requirements, so a
+//! package that was installed once starts without resolver and network.
 
+mod bytecode;
 mod choose;
 pub mod classify;
 mod download;
 mod error;
 mod explain;
+mod export;
 mod guest;
+pub mod jobs;
 mod layer;
+mod locate;
 mod lock;
 mod names;
+mod pins;
+mod project;
 mod resolve;
 mod settings;
+mod source;
 mod standin;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod unpack;
 mod wheel;
+pub mod wheelhouse;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -37,6 +47,7 @@ pub use choose::WheelName;
 pub(crate) use download::is_trusted_transport;
 pub use error::{InstallError, Unresolvable, WheelFault};
 pub use guest::GuestFiles;
+pub use jobs::GuestJobs;
 pub use layer::{DepsLayer, Distribution};
 pub use lock::{Lock, LockError, Locked, LockedWheel};
 pub use settings::{InstallSettings, PASSED_TO_RESOLVER, PYTHON_VERSION, UV_VERSION};
@@ -45,8 +56,9 @@ pub use standin::{STAND_INS, StandIn};
 use classify::Origin;
 use download::WheelStore;
 use layer::{About, Desk, LayerStore};
+use pins::Pins;
 use resolve::Wanted;
-use unpack::{Event, Job, Ready};
+use unpack::{Event, Files, Job, Ready};
 
 /// How many wheels are downloaded at once.
 const DOWNLOADS: usize = 8;
@@ -71,6 +83,23 @@ pub enum Progress<'a> {
     NoWheelhouse {
         /// Where it was said to be.
         directory: &'a Path,
+    },
+    /// The package says itself what is installed; nothing is resolved.
+    Locked {
+        /// Distributions it names.
+        distributions: usize,
+    },
+    /// The lock was made by another release, so its tree is not compared; its wheels are.
+    TreeNotCompared,
+    /// A source distribution is built in the sandbox.
+    Building {
+        /// Its file name.
+        sdist: &'a str,
+    },
+    /// The guest compiles the files of the layer.
+    Compiling {
+        /// How many.
+        files: usize,
     },
     /// The resolver runs.
     Resolving {
@@ -111,31 +140,104 @@ pub enum Progress<'a> {
     Ready {
         /// It.
         layer: &'a DepsLayer,
+        /// How long it took to make.
+        times: Times,
     },
 }
 
-/// Makes the layer that meets the requirements of a package, or finds the one that does.
-///
-/// `package` is what errors and the marker file call the package. `None` when the guest carries
-/// everything that is required.
-///
-/// # Errors
-/// [`InstallError`]; nothing is left behind but wheels that were verified.
-pub async fn deps_layer(
-    package: &str,
-    requirements: &Requirements,
-    guest: &GuestFiles,
-    settings: &InstallSettings,
-    progress: &(dyn Fn(Progress<'_>) + Send + Sync),
-) -> Result<Option<DepsLayer>, InstallError> {
-    let wanted = wanted(requirements);
-    if wanted.is_empty() {
-        return Ok(None);
+/// How long the parts of an installation took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Times {
+    /// Resolving, or finding what is pinned.
+    pub decide: Duration,
+    /// Fetching and verifying the wheels.
+    pub obtain: Duration,
+    /// Checking and unpacking them.
+    pub unpack: Duration,
+    /// Compiling.
+    pub compile: Duration,
+    /// Writing everything to disk and giving the layer its name.
+    pub finish: Duration,
+}
+
+/// What installing needs beside the requirements.
+#[derive(Clone, Copy)]
+pub struct Installer<'a> {
+    /// What the guest carries.
+    pub guest: &'a GuestFiles,
+    /// What the operator decided.
+    pub settings: &'a InstallSettings,
+    /// The sandbox for what has to run there. Without it nothing is compiled and nothing built.
+    pub jobs: Option<&'a dyn GuestJobs>,
+    /// Hears what happens.
+    pub progress: &'a (dyn Fn(Progress<'_>) + Send + Sync),
+}
+
+impl std::fmt::Debug for Installer<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Installer").field("settings", self.settings).finish_non_exhaustive()
     }
-    let install = Install { package, wanted, guest, settings, progress };
-    match tokio::time::timeout(settings.timeout, install.run()).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(InstallError::TimedOut { package: package.to_owned(), seconds: settings.timeout.as_secs() }),
+}
+
+impl Installer<'_> {
+    /// Makes the layer that meets the requirements of a package, or finds the one that does.
+    ///
+    /// `package` is what errors and the marker file call the package. `None` when the guest
+    /// carries everything that is required.
+    ///
+    /// # Errors
+    /// [`InstallError`]; nothing is left behind but wheels that were verified.
+    pub async fn layer(&self, package: &str, requirements: &Requirements) -> Result<Option<DepsLayer>, InstallError> {
+        let pins = Pins::of(package, requirements)?;
+        let wanted = wanted(requirements);
+        if wanted.is_empty() && pins.is_none() {
+            return Ok(None);
+        }
+        if let Some(pins) = &pins {
+            pins.check(package, &requirements.list, requirements_digest(&wanted), self.guest)?;
+        }
+        let lock_text = requirements.lock.as_deref().unwrap_or_default();
+        let install = Install { package, wanted, pins, lock_text, installer: *self };
+        self.in_time(package, install.run()).await
+    }
+
+    /// Installs what a package requires, whatever its lock says, and returns the lock that
+    /// leads to the same.
+    ///
+    /// # Errors
+    /// As [`Installer::layer`].
+    pub async fn lock(&self, package: &str, requirements: &Requirements) -> Result<String, InstallError> {
+        let wanted = wanted(requirements);
+        let install = Install { package, wanted, pins: None, lock_text: "", installer: *self };
+        self.in_time(package, install.make_lock()).await
+    }
+
+    /// The wheels that requirements lead to, fetched and verified, with their file names. Those of
+    /// the guest are not among them.
+    ///
+    /// # Errors
+    /// As [`Installer::layer`].
+    pub async fn wheels(
+        &self,
+        package: &str,
+        requirements: &Requirements,
+    ) -> Result<Vec<(WheelName, fs::File)>, InstallError> {
+        let pins = Pins::of(package, requirements)?;
+        let install = Install { package, wanted: wanted(requirements), pins, lock_text: "", installer: *self };
+        self.in_time(package, install.fetch()).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        package: &str,
+        work: impl Future<Output = Result<T, InstallError>>,
+    ) -> Result<T, InstallError> {
+        match tokio::time::timeout(self.settings.timeout, work).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                Err(InstallError::TimedOut { package: package.to_owned(), seconds: self.settings.timeout.as_secs() })
+            }
+        }
     }
 }
 
@@ -150,12 +252,38 @@ fn wanted(requirements: &Requirements) -> Vec<Wanted> {
     wanted
 }
 
+/// The digest of requirements, in whatever order they were written.
+fn requirements_digest(wanted: &[Wanted]) -> Sha256 {
+    let mut hasher = Hasher::default();
+    for wanted in wanted {
+        hasher.update(&wanted.line);
+        hasher.update("\n");
+    }
+    hasher.finish()
+}
+
+/// One installation.
 struct Install<'a> {
     package: &'a str,
     wanted: Vec<Wanted>,
-    guest: &'a GuestFiles,
-    settings: &'a InstallSettings,
-    progress: &'a (dyn Fn(Progress<'_>) + Send + Sync),
+    pins: Option<Pins>,
+    /// The text of the package's lock, for the index of layers.
+    lock_text: &'a str,
+    installer: Installer<'a>,
+}
+
+/// A clock of several hands: each lap begins where the last one ended.
+struct Stages(Instant);
+
+impl Stages {
+    fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now.duration_since(std::mem::replace(&mut self.0, now))
+    }
 }
 
 /// Where the wheel of a distribution comes from.
@@ -173,90 +301,168 @@ struct Chosen<'a> {
 
 impl Install<'_> {
     async fn run(self) -> Result<Option<DepsLayer>, InstallError> {
-        let deadline = Instant::now() + self.settings.timeout;
-        let store = LayerStore::open(&self.settings.cache)?;
+        let store = LayerStore::open(&self.settings().cache)?;
         let key = self.key();
         if let Some(known) = store.known(key) {
             if let Some(layer) = &known {
-                (self.progress)(Progress::Reused { layer });
+                (self.installer.progress)(Progress::Reused { layer });
             }
             return Ok(known);
         }
-
         let desk = Arc::new(store.begin()?);
-        let lock = self.resolve(&desk).await?;
+        let mut clock = Stages::start();
+        let lock = self.decide(&desk).await?;
+        let layer = self.install(&store, &lock, &desk, &mut clock).await?;
+        store.remember(key, layer.as_ref().map(DepsLayer::digest), &desk)?;
+        Ok(layer)
+    }
+
+    async fn make_lock(self) -> Result<String, InstallError> {
+        let store = LayerStore::open(&self.settings().cache)?;
+        let desk = Arc::new(store.begin()?);
+        let mut clock = Stages::start();
+        let lock = self.decide(&desk).await?;
+        let layer = self.install(&store, &lock, &desk, &mut clock).await?;
+        let tree = layer.as_ref().map_or_else(|| tree::digest([]), DepsLayer::tree);
         let chosen = self.choose(&lock)?;
+        let outside = chosen.iter().filter_map(|chosen| match chosen.source {
+            Source::Outside(wheel) => Some((chosen.locked, wheel)),
+            Source::Guest(_) => None,
+        });
+        Ok(export::lock(outside, self.installer.guest, &lock, requirements_digest(&self.wanted), tree))
+    }
+
+    async fn fetch(self) -> Result<Vec<(WheelName, fs::File)>, InstallError> {
+        let store = LayerStore::open(&self.settings().cache)?;
+        let desk = Arc::new(store.begin()?);
+        let lock = self.decide(&desk).await?;
+        let chosen = self.choose(&lock)?;
+        let outside: Vec<Chosen<'_>> =
+            chosen.into_iter().filter(|chosen| matches!(chosen.source, Source::Outside(_))).collect();
+        let wheels = self.obtain(&outside, &desk).await?;
+        let names = outside.iter().filter_map(|chosen| WheelName::parse(&chosen.wheel));
+        Ok(names.zip(wheels.into_iter().map(|ready| ready.file)).collect())
+    }
+
+    /// Which distributions are installed: what the package pins, else what the resolver finds.
+    async fn decide(&self, desk: &Desk) -> Result<Lock, InstallError> {
+        for wanted in &self.wanted {
+            if let Some(stand_in) = standin::stand_in(wanted.name.as_str()) {
+                (self.installer.progress)(Progress::StandIn { name: stand_in.name, because: stand_in.because });
+            }
+        }
+        let wheelhouse = self.settings().wheelhouse.as_ref();
+        if let Some(directory) = wheelhouse.filter(|directory| !resolve::is_readable(directory)) {
+            (self.installer.progress)(Progress::NoWheelhouse { directory });
+        }
+        if let Some(pins) = &self.pins {
+            (self.installer.progress)(Progress::Locked { distributions: pins.list.len() });
+            let store = WheelStore::open(self.settings(), desk.scratch())?;
+            return locate::locate(pins, self.installer.guest, self.settings(), &store, desk.scratch()).await;
+        }
+        (self.installer.progress)(Progress::Resolving { requirements: self.wanted.len() });
+        source::resolve(self.package, &self.wanted, self.installer, desk).await
+    }
+
+    async fn install(
+        &self,
+        store: &LayerStore,
+        lock: &Lock,
+        desk: &Arc<Desk>,
+        clock: &mut Stages,
+    ) -> Result<Option<DepsLayer>, InstallError> {
+        let mut times = Times { decide: clock.lap(), ..Times::default() };
+        let deadline = Instant::now() + self.settings().timeout;
+        let chosen = self.choose(lock)?;
         let carried = lock.distributions.len() - chosen.len();
-        (self.progress)(Progress::Resolved { distributions: chosen.len(), carried });
+        (self.installer.progress)(Progress::Resolved { distributions: chosen.len(), carried });
         if chosen.is_empty() {
-            store.remember(key, None, &desk)?;
             return Ok(None);
         }
-
         let distributions: Vec<Distribution> = chosen.iter().map(Chosen::distribution).collect();
-        let digest = layer::digest_of(&distributions, self.guest.key());
-        let layer = match store.find(digest) {
-            Some(layer) => {
-                (self.progress)(Progress::Reused { layer: &layer });
-                layer
-            }
-            None => {
-                let wheels = self.obtain(&chosen, &desk).await?;
-                let layer = match self.build(wheels, &digest, distributions, deadline, &desk).await {
-                    Err(error) => return Err(self.with_requirers(error, &desk).await),
-                    Ok(layer) => layer,
-                };
-                (self.progress)(Progress::Ready { layer: &layer });
-                layer
-            }
+        let digest = layer::digest_of(&distributions, self.installer.guest.key());
+        if let Some(layer) = store.find(digest) {
+            self.compare(layer.tree())?;
+            (self.installer.progress)(Progress::Reused { layer: &layer });
+            return Ok(Some(layer));
+        }
+        let wheels = self.obtain(&chosen, desk).await?;
+        times.obtain = clock.lap();
+        let files = match self.unpack(wheels, deadline, desk).await {
+            Err(error) => return Err(self.with_requirers(error, desk).await),
+            Ok(files) => files,
         };
-        store.remember(key, Some(digest), &desk)?;
+        self.compare(files.tree)?;
+        times.unpack = clock.lap();
+        if let Some(jobs) = self.installer.jobs {
+            (self.installer.progress)(Progress::Compiling { files: files.paths.len() });
+            bytecode::add(jobs, &desk.layer(), &desk.site_packages(), files.paths, deadline).await?;
+        }
+        times.compile = clock.lap();
+        let (package, requirements) = (self.package.to_owned(), requirements_digest(&self.wanted));
+        let (desk, tree) = (Arc::clone(desk), files.tree);
+        let finish = move || desk.finish(About { package: &package, requirements, digest, tree, distributions });
+        let layer = tokio::task::spawn_blocking(finish)
+            .await
+            .map_err(|error| InstallError::cache(std::io::Error::other(error)))??;
+        times.finish = clock.lap();
+        (self.installer.progress)(Progress::Ready { layer: &layer, times });
         Ok(Some(layer))
+    }
+
+    /// Compares what was unpacked to the tree of the lock, if the lock was made under the same
+    /// rules. Its wheels are the right ones in any case.
+    fn compare(&self, got: Sha256) -> Result<(), InstallError> {
+        let Some(pins) = self.pins.as_ref().filter(|pins| pins.seal.is_some()) else { return Ok(()) };
+        match pins.tree(self.installer.guest) {
+            None => (self.installer.progress)(Progress::TreeNotCompared),
+            Some(expected) if expected != got => {
+                return Err(InstallError::Tree { package: self.package.to_owned(), expected, got });
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    const fn settings(&self) -> &InstallSettings {
+        self.installer.settings
     }
 
     /// Equal when nothing that could lead to another layer has changed.
     fn key(&self) -> Sha256 {
         let mut hasher = Hasher::default();
         hasher.update(format!("rule {}\n", settings::RULE_VERSION));
-        hasher.update(self.guest.key().as_bytes());
-        for place in [
-            self.settings.index.as_ref().map(|index| index.expose().to_string()),
-            self.settings.wheelhouse.as_ref().map(|path| path.display().to_string()),
-        ] {
-            hasher.update(Sha256::of(place.unwrap_or_default()).as_bytes());
-        }
-        hasher.update(self.requirements_digest().as_bytes());
-        hasher.finish()
-    }
-
-    fn requirements_digest(&self) -> Sha256 {
-        let mut hasher = Hasher::default();
-        for wanted in &self.wanted {
-            hasher.update(&wanted.line);
-            hasher.update("\n");
-        }
-        hasher.finish()
-    }
-
-    async fn resolve(&self, desk: &Desk) -> Result<Lock, InstallError> {
-        for wanted in &self.wanted {
-            if let Some(stand_in) = standin::stand_in(wanted.name.as_str()) {
-                (self.progress)(Progress::StandIn { name: stand_in.name, because: stand_in.because });
+        hasher.update(self.installer.guest.key().as_bytes());
+        match &self.pins {
+            // Pinned files are the same files wherever they come from.
+            Some(pins) => {
+                hasher.update(Sha256::of(self.lock_text).as_bytes());
+                for (pin, file) in pins.list.iter().flat_map(|pin| pin.files.iter().map(move |file| (pin, file))) {
+                    hasher.update(format!("{}=={} {}\n", pin.name, pin.version, file.digest));
+                }
+            }
+            None => {
+                let settings = self.settings();
+                let index = settings.index.as_ref().map(|index| index.expose().to_string());
+                let wheelhouse = settings.wheelhouse.as_ref().map(|path| path.display().to_string());
+                for place in [index, wheelhouse] {
+                    hasher.update(Sha256::of(place.unwrap_or_default()).as_bytes());
+                }
+                hasher.update([u8::from(settings.offline), u8::from(settings.build_from_source)]);
             }
         }
-        if let Some(directory) = self.settings.wheelhouse.as_ref().filter(|directory| !directory.is_dir()) {
-            (self.progress)(Progress::NoWheelhouse { directory });
-        }
-        (self.progress)(Progress::Resolving { requirements: self.wanted.len() });
-        resolve::resolve(self.package, &self.wanted, self.guest, self.settings, desk.scratch()).await
+        hasher.update(requirements_digest(&self.wanted).as_bytes());
+        hasher.finish()
     }
 
     /// Adds to an error about a distribution the agent may not have heard of where it comes from.
     async fn with_requirers(&self, mut error: InstallError, desk: &Desk) -> InstallError {
-        if let InstallError::NativeCode { distribution, needs, .. } = &mut error {
+        if let InstallError::NativeCode { distribution, needs, .. } = &mut error
+            && self.pins.is_none()
+        {
             let name = distribution.split("==").next().and_then(ProjectName::parse);
             if let Some(name) = name.filter(|name| self.wanted.iter().all(|wanted| wanted.name != *name)) {
-                *needs = resolve::requirers(&name, &self.wanted, self.settings, desk.scratch()).await;
+                *needs = resolve::requirers(&name, &self.wanted, self.settings(), desk.scratch()).await;
             }
         }
         error
@@ -264,12 +470,13 @@ impl Install<'_> {
 
     /// One wheel for each distribution the guest does not carry ready-made.
     fn choose<'a>(&'a self, lock: &'a Lock) -> Result<Vec<Chosen<'a>>, InstallError> {
+        let guest = self.installer.guest;
         let mut all = Vec::new();
         for locked in &lock.distributions {
-            if self.guest.carried(&locked.name).is_some() {
+            if guest.carried(&locked.name).is_some() {
                 continue;
             }
-            let chosen = if let Some((name, path)) = self.guest.wheel(&locked.name) {
+            let chosen = if let Some((name, path)) = guest.wheel(&locked.name) {
                 let file = fs::File::open(path).map_err(InstallError::cache)?;
                 let digest = Sha256::of_reader(file).map_err(InstallError::cache)?;
                 Chosen { locked, source: Source::Guest(path), wheel: name.to_string(), digest }
@@ -284,14 +491,14 @@ impl Install<'_> {
     }
 
     async fn obtain(&self, chosen: &[Chosen<'_>], desk: &Desk) -> Result<Vec<Ready>, InstallError> {
-        let store = WheelStore::open(self.settings, desk.scratch())?;
+        let store = WheelStore::open(self.settings(), desk.scratch())?;
         let store = &store;
         stream::iter(chosen.iter().map(|chosen| async move {
             let (file, origin) = match chosen.source {
                 Source::Guest(path) => (fs::File::open(path).map_err(InstallError::cache)?, Origin::Guest),
                 Source::Outside(wheel) => {
-                    let report =
-                        |bytes, total| (self.progress)(Progress::Downloading { wheel: &chosen.wheel, bytes, total });
+                    let progress = self.installer.progress;
+                    let report = |bytes, total| progress(Progress::Downloading { wheel: &chosen.wheel, bytes, total });
                     (store.obtain(wheel, report).await?, Origin::Outside)
                 }
             };
@@ -304,26 +511,19 @@ impl Install<'_> {
     }
 
     /// Unpacks on a thread that may block, and passes on what it tells.
-    async fn build(
-        &self,
-        wheels: Vec<Ready>,
-        digest: &Sha256,
-        distributions: Vec<Distribution>,
-        deadline: Instant,
-        desk: &Arc<Desk>,
-    ) -> Result<DepsLayer, InstallError> {
-        let limits = ArchiveLimits { archive_bytes: self.settings.max_wheel_bytes, ..ArchiveLimits::WHEEL };
-        let job = Job { wheels, limits, layer_bytes: self.settings.max_layer_bytes, deadline };
-        let (package, desk) = (self.package.to_owned(), Arc::clone(desk));
-        let (requirements, digest) = (self.requirements_digest(), *digest);
+    async fn unpack(&self, wheels: Vec<Ready>, deadline: Instant, desk: &Arc<Desk>) -> Result<Files, InstallError> {
+        let settings = self.settings();
+        let limits = ArchiveLimits { archive_bytes: settings.max_wheel_bytes, ..ArchiveLimits::WHEEL };
+        let package = self.package.to_owned();
+        let job = Job { package, wheels, limits, layer_bytes: settings.max_layer_bytes, deadline };
+        let desk = Arc::clone(desk);
         let (sender, mut events) = mpsc::unbounded_channel();
         let building = tokio::task::spawn_blocking(move || {
-            let about = About { package: &package, requirements, digest, distributions };
             // The receiver is gone only when nobody waits for the layer any more.
-            unpack::build(job, &desk, about, |event| drop(sender.send(event)))
+            unpack::build(job, &desk, |event| drop(sender.send(event)))
         });
         while let Some(event) = events.recv().await {
-            (self.progress)(match &event {
+            (self.installer.progress)(match &event {
                 Event::Unpacking { wheel } => Progress::Unpacking { wheel },
                 Event::LeftOut { wheel, path, because } => Progress::LeftOut { wheel, path, because },
             });

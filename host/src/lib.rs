@@ -11,6 +11,7 @@ pub mod fetch;
 pub mod grants;
 pub mod health;
 pub mod install;
+pub mod jobs;
 pub mod lifecycle;
 pub mod locked;
 pub mod progress;

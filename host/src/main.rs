@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         None => app::run(app::Order { package: None, interactive: false, log_format, started }),
         Some(Command::Run { package }) => app::run(app::Order { package, interactive: true, log_format, started }),
         Some(Command::Check { package }) => app::check(&package),
+        Some(Command::Lock { package, output }) => app::lock(&package, output.as_deref()),
+        Some(Command::Wheelhouse { command, directory }) => app::wheelhouse(&command, directory),
         Some(Command::Status) => app::status(),
     };
     exit.into()

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use par_apkg::requirement::{DependencySource, Requirements};
 use par_host::install::{
-    DepsLayer, GuestFiles, InstallError, InstallSettings, PASSED_TO_RESOLVER, UV_VERSION, deps_layer,
+    DepsLayer, GuestFiles, InstallError, InstallSettings, Installer, PASSED_TO_RESOLVER, UV_VERSION,
 };
 use par_host::redact::Secret;
 use tempfile::TempDir;
@@ -36,9 +36,11 @@ impl Bench {
 
     async fn install(&self, lines: &[&str]) -> Result<Option<DepsLayer>, InstallError> {
         let list = lines.iter().map(|line| line.parse().unwrap()).collect();
-        let requirements = Requirements { source: DependencySource::RequirementsTxt, list, notices: Vec::new() };
+        let requirements =
+            Requirements { source: DependencySource::RequirementsTxt, list, lock: None, notices: Vec::new() };
         let guest = GuestFiles::read(&self.directory.path().join("guest")).unwrap();
-        deps_layer("weather", &requirements, &guest, &self.settings, &|_| {}).await
+        let installer = Installer { guest: &guest, settings: &self.settings, jobs: None, progress: &|_| {} };
+        installer.layer("weather", &requirements).await
     }
 
     async fn refusal(&self, lines: &[&str]) -> String {

@@ -35,9 +35,14 @@ impl Figures {
     }
 
     /// Prints a table in Markdown, ready for `docs/specification.md`.
-    #[expect(clippy::print_stdout, reason = "the table is what the program is run for")]
     pub(crate) fn print(&self) {
-        println!("| what | median | uvicorn = 1 |\n|---|---|---|");
+        self.print_beside("uvicorn = 1");
+    }
+
+    /// The same with other words above the ratios.
+    #[expect(clippy::print_stdout, reason = "the table is what the program is run for")]
+    pub(crate) fn print_beside(&self, ratios: &str) {
+        println!("| what | median | {ratios} |\n|---|---|---|");
         for Row { what, value, unit, ratio, .. } in &self.rows {
             let ratio = ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
             println!("| {what} | {} {unit} | {ratio} |", readable(*value));

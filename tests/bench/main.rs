@@ -5,6 +5,7 @@
 
 mod fetching;
 mod figures;
+mod install;
 mod load;
 mod memory;
 mod outbound;
@@ -72,9 +73,11 @@ fn main() -> ExitCode {
         ["--uvicorn", python, "--results", results, "--quick"] => measure(&Effort::quick(), python, results),
         ["--fetch", "--results", results] => fetch(FETCH_ROUNDS, results),
         ["--outbound", "--results", results] => measure_outbound(&Effort::full(), results),
-        _ => {
-            Err("usage: par-bench (--uvicorn PYTHON | --unpack | --fetch | --outbound) --results FILE [--quick]".into())
+        ["--install", uv, "--pip", python, "--results", results] => {
+            install::measure(uv.as_ref(), python.as_ref(), 5, results)
         }
+        _ => Err("usage: par-bench (--uvicorn PYTHON | --unpack | --fetch | --outbound | --install UV --pip PYTHON) --results FILE [--quick]"
+            .into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

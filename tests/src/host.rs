@@ -349,6 +349,13 @@ impl RunningHost {
         timeout(PATIENCE, self.child.wait()).await.expect("a killed process ends").unwrap();
     }
 
+    /// Kills the process, as nobody can refuse, and waits until it is gone.
+    pub async fn kill(mut self) {
+        // The last line may be torn.
+        self.host.text = true;
+        self.child.kill().await.unwrap();
+    }
+
     /// Sends TERM and waits for the end; says the exit code.
     pub async fn stop(&mut self) -> i32 {
         self.terminate();

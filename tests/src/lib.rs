@@ -10,6 +10,7 @@
 mod a2a;
 mod built;
 mod host;
+mod index;
 mod inside;
 mod log;
 mod package;
@@ -22,6 +23,7 @@ mod upstream;
 pub use a2a::{A2aMessage, ActionRequest, ActionResult, AgentClient, Capabilities, HealthStatus, Pong, WrongRequest};
 pub use built::{guest, repository};
 pub use host::{PATIENCE, RunningHost, TestHost};
+pub use index::{PackageIndex, Release};
 pub use inside::{Inside, RunningInside};
 pub use log::Line;
 pub use package::Package;

@@ -100,7 +100,9 @@ impl Package {
 
     /// Whether it asks for distributions to be installed.
     pub(crate) fn has_requirements(&self) -> bool {
-        self.files.contains_key("requirements.txt") || self.files.contains_key("pyproject.toml")
+        self.files.contains_key("requirements.txt")
+            || self.files.contains_key("pyproject.toml")
+            || self.files.contains_key("pylock.toml")
     }
 
     /// Writes the files into a new directory in `parent`.

@@ -12,19 +12,20 @@ use par_sandbox::{AgentDescription, AgentSpec, AuditLog, Engine, Guest, Outbound
 
 use super::console::Console;
 use super::error::BootError;
+use super::installing::{self, Tools};
 use crate::backend::Backend;
 use crate::boot::{BootClock, BootPhase};
 use crate::cache;
 use crate::config::Config;
 use crate::fetch::{self, PackageSource, VerifiedPackage};
 use crate::grants::{self, Prepared};
-use crate::install::{self, DepsLayer, GuestFiles};
+use crate::install::{self, DepsLayer};
 use crate::locked::Scratch;
 use crate::surfaces::rest::Surfaces;
 use crate::telemetry::events;
 
 /// Where compiled code is kept, below the cache directory.
-const COMPILED: &str = "compiled";
+pub(super) const COMPILED: &str = "compiled";
 
 /// Where unpacked packages go; the name operators know from earlier runtimes.
 const SCRATCH_PREFIX: &str = "pixell_apkg_";
@@ -148,11 +149,13 @@ fn open(verified: VerifiedPackage, limits: ArchiveLimits) -> Result<(Package, Sc
 }
 
 async fn dependencies(config: &Config, package: &Package, console: &Console) -> Result<Option<DepsLayer>, BootError> {
-    let guest_dir = config.guest_dir.clone();
-    let guest = blocking(move || Ok(GuestFiles::read(&guest_dir)?)).await?;
-    let name = package.manifest.name.as_str();
-    let progress = |step: install::Progress<'_>| console.install(&step);
-    Ok(install::deps_layer(name, &package.requirements, &guest, &config.install, &progress).await?)
+    let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits).await?;
+    let progress = |step: install::Progress<'_>| {
+        installing::log(&step);
+        console.install(&step);
+    };
+    let installer = tools.installer(&config.install, &progress);
+    Ok(installer.layer(package.manifest.name.as_str(), &package.requirements).await?)
 }
 
 async fn start(spec: SandboxSpec) -> Result<(Sandbox, AgentDescription), BootError> {

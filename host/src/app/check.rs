@@ -29,6 +29,9 @@ fn text(package: &Package) -> String {
         line(&mut text, &format!("{name:<5} {surface}"));
     }
     let _ = write!(text, "\ndependencies{}\n", source(package.requirements.source));
+    if package.requirements.lock.is_some() {
+        line(&mut text, "locked by pylock.toml");
+    }
     for requirement in &package.requirements.list {
         line(&mut text, &requirement.to_string());
     }

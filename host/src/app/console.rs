@@ -83,6 +83,9 @@ impl Console {
                 return;
             }
             Step::Downloading { wheel, bytes, total: None } => format!("downloading {wheel}: {}", mib(*bytes)),
+            Step::Locked { distributions } => format!("{distributions} distributions are locked"),
+            Step::Building { sdist } => format!("building {sdist} in the sandbox"),
+            Step::Compiling { files } => format!("compiling {files} files"),
             Step::Unpacking { wheel } => format!("unpacking {wheel}"),
             _ => return,
         };

@@ -5,13 +5,16 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use par_apkg::PackageError;
+use par_apkg::requirement::NotARequirement;
+use par_apkg::{PackageError, Quoted};
 use par_sandbox::StartError;
 
 use crate::boot::BootPhase;
+use crate::config::Mistakes;
 use crate::fetch::FetchError;
 use crate::grants::GrantError;
 use crate::install::InstallError;
+use crate::install::wheelhouse::WheelhouseError;
 use crate::surfaces::serve::{BindError, ServeError};
 use crate::surfaces::ui::SiteError;
 use crate::telemetry::events;
@@ -27,6 +30,26 @@ pub(super) enum BootError {
         #[source]
         source: io::Error,
     },
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Configuration(Mistakes),
+    #[error("no wheelhouse: neither `--directory` nor `WHEELHOUSE_DIR` says where it is")]
+    NoWheelhouse,
+    #[error(transparent)]
+    Wheelhouse(#[from] WheelhouseError),
+    #[error("`{}` is neither a wheel, nor a package, nor a requirement", Quoted(.what))]
+    NothingToAdd {
+        what: String,
+        #[source]
+        source: NotARequirement,
+    },
+    #[error("cannot write `{}`", .path.display())]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the lock of a package file has to be written somewhere")]
+    NowhereToWrite,
     #[error(transparent)]
     Fetch(#[from] FetchError),
     #[error(transparent)]
@@ -58,6 +81,7 @@ impl BootError {
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::NoPackage => Some("`par run PATH`, or set `AGENT_PACKAGE_PATH`".to_owned()),
+            Self::NowhereToWrite => Some("say where with `--output`; `-` is standard output".to_owned()),
             Self::Cache { .. } => Some("set `PAR_CACHE_DIR` to a directory only PAR may write to".to_owned()),
             Self::Fetch(error) => error.hint(),
             Self::Package(error) => error.hint(),
@@ -77,6 +101,7 @@ impl BootError {
     pub(super) fn traceback(&self) -> Option<&str> {
         match self {
             Self::Sandbox(StartError::Agent { traceback, .. }) => Some(traceback),
+            Self::Install(InstallError::Build { output, .. }) if !output.is_empty() => Some(output),
             _ => None,
         }
     }

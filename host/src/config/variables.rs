@@ -157,6 +157,10 @@ variables! {
         "Where packages, dependencies and compiled code are kept between starts.";
     WHEELHOUSE_DIR = Unset, "directory",
         "Wheels that are tried before the package index.";
+    WHEELHOUSE_OFFLINE = Value("false"), "true or false",
+        "Install from the cache and the wheelhouse alone; the package index is never asked.";
+    PAR_BUILD_FROM_SOURCE = Value("off"), "off or in_sandbox",
+        "Whether a dependency without a wheel is built, which happens inside the sandbox or not at all.";
     PAR_UV = Computed("the one of `just tools`, else the one on `PATH`"), "path",
         "The program that resolves requirements. Only the version this release was tested with is accepted.";
     INSTALL_TIMEOUT_SEC = Value("300"), "s",

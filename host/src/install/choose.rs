@@ -12,6 +12,7 @@ pub struct WheelName {
     file: String,
     distribution: ProjectName,
     version: String,
+    python: String,
     abi: String,
     platform: String,
 }
@@ -22,12 +23,12 @@ impl WheelName {
     pub fn parse(file: &str) -> Option<Self> {
         let plain = file.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+!".contains(&byte));
         let parts: Vec<&str> = file.strip_suffix(".whl")?.split('-').collect();
-        let (distribution, version, abi, platform) = match parts.as_slice() {
-            [distribution, version, _python, abi, platform] => (distribution, version, abi, platform),
-            [distribution, version, build, _python, abi, platform]
+        let [distribution, version, python, abi, platform] = match *parts.as_slice() {
+            [distribution, version, python, abi, platform] => [distribution, version, python, abi, platform],
+            [distribution, version, build, python, abi, platform]
                 if build.starts_with(|first: char| first.is_ascii_digit()) =>
             {
-                (distribution, version, abi, platform)
+                [distribution, version, python, abi, platform]
             }
             _ => return None,
         };
@@ -37,9 +38,10 @@ impl WheelName {
         Some(Self {
             file: file.to_owned(),
             distribution: ProjectName::parse(distribution)?,
-            version: (*version).to_owned(),
-            abi: (*abi).to_owned(),
-            platform: (*platform).to_owned(),
+            version: version.to_owned(),
+            python: python.to_owned(),
+            abi: abi.to_owned(),
+            platform: platform.to_owned(),
         })
     }
 
@@ -53,6 +55,29 @@ impl WheelName {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Whether the tags promise a wheel for every system.
+    pub(super) fn is_pure(&self) -> bool {
+        self.rank() == 0
+    }
+
+    /// Whether the tags allow Python 3.14 on Linux at all. The resolver asks this by itself; a
+    /// lock of a package names the wheels of every system.
+    pub(super) fn is_candidate(&self) -> bool {
+        let minor = |tag: &str, prefix: &str| tag.strip_prefix(prefix).and_then(|minor| minor.parse::<u8>().ok());
+        let is_stable = self.abi.split('.').any(|abi| abi == "abi3");
+        let fits_python = self.python.split('.').any(|tag| {
+            tag == "py3"
+                || minor(tag, "py3").is_some_and(|minor| minor <= 14)
+                || minor(tag, "cp3").is_some_and(|minor| minor == 14 || is_stable && minor < 14)
+        });
+        let fits_abi = self.abi.split('.').any(|abi| matches!(abi, "none" | "abi3" | "cp314"));
+        let fits_platform = self.platform.split('.').any(|platform| {
+            platform == "any"
+                || (platform.contains("linux") && platform.ends_with("_x86_64") && !platform.contains("musl"))
+        });
+        fits_python && fits_abi && fits_platform
     }
 
     /// How likely the wheel is free of native code, by what its tags say; smaller is better.
@@ -78,7 +103,8 @@ impl fmt::Display for WheelName {
 /// name, so that two machines choose the same.
 #[must_use]
 pub(super) fn choose(locked: &Locked) -> Option<&LockedWheel> {
-    locked.wheels.iter().min_by_key(|wheel| (wheel.file.rank(), wheel.url.scheme() != "file", wheel.file.to_string()))
+    let is_remote = |wheel: &LockedWheel| wheel.url.as_ref().is_none_or(|url| url.scheme() != "file");
+    locked.wheels.iter().min_by_key(|wheel| (wheel.file.rank(), is_remote(wheel), wheel.file.to_string()))
 }
 
 #[cfg(test)]
@@ -92,12 +118,12 @@ mod tests {
             .iter()
             .map(|url| LockedWheel {
                 file: WheelName::parse(url.rsplit('/').next().unwrap()).unwrap(),
-                url: url.parse().unwrap(),
+                url: Some(url.parse().unwrap()),
                 digest: Sha256::of(url),
             })
             .collect();
         let locked = Locked { name: ProjectName::parse("a").unwrap(), version: "1".to_owned(), wheels };
-        choose(&locked).unwrap().url.to_string()
+        choose(&locked).unwrap().url.as_ref().unwrap().to_string()
     }
 
     #[test]
@@ -117,6 +143,34 @@ mod tests {
         let remote = "https://index.example/a-1-py3-none-any.whl";
         let local = "file:///wheels/a-1-py3-none-any.whl";
         assert_eq!(chosen(&[remote, local]), local);
+    }
+
+    #[test]
+    fn only_wheels_for_this_python_and_linux_are_candidates() {
+        let is_candidate = |tags: &str| WheelName::parse(&format!("a-1-{tags}.whl")).unwrap().is_candidate();
+        for tags in [
+            "py3-none-any",
+            "py2.py3-none-any",
+            "py310-none-any",
+            "cp314-cp314-manylinux_2_17_x86_64.manylinux2014_x86_64",
+            "cp39-abi3-manylinux_2_28_x86_64",
+            "py3-none-manylinux2014_x86_64",
+        ] {
+            assert!(is_candidate(tags), "{tags}");
+        }
+        for tags in [
+            "py2-none-any",
+            "py315-none-any",
+            "cp313-cp313-manylinux_2_17_x86_64",
+            "cp314-cp314-macosx_11_0_arm64",
+            "cp314-cp314-win_amd64",
+            "cp314-cp314-musllinux_1_2_x86_64",
+            "cp314-cp314-manylinux_2_17_aarch64",
+            "cp314-cp314t-manylinux_2_17_x86_64",
+            "pp311-pypy311_pp73-any",
+        ] {
+            assert!(!is_candidate(tags), "{tags}");
+        }
     }
 
     #[test]

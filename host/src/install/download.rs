@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use fs_err as fs;
 use par_apkg::digest::{Hasher, Sha256};
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
 use tempfile::NamedTempFile;
 
 use super::InstallError;
+use super::choose::WheelName;
 use super::lock::LockedWheel;
 use super::settings::InstallSettings;
 use crate::redact::RedactedUrl;
@@ -24,6 +25,8 @@ const IDLE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct WheelStore {
     directory: PathBuf,
+    /// What the wheels were called.
+    names: PathBuf,
     /// Where a wheel is until all of it is here: on the same file system.
     scratch: PathBuf,
     client: Client,
@@ -35,7 +38,10 @@ pub(super) struct WheelStore {
 impl WheelStore {
     pub(super) fn open(settings: &InstallSettings, scratch: &Path) -> Result<Self, InstallError> {
         let directory = settings.cache.join("wheels").join("sha256");
-        fs::create_dir_all(&directory).map_err(InstallError::cache)?;
+        let names = settings.cache.join("wheels").join("names");
+        for directory in [&directory, &names] {
+            fs::create_dir_all(directory).map_err(InstallError::cache)?;
+        }
         let index = settings.index.clone();
         let is_local = index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()));
         #[expect(
@@ -60,6 +66,7 @@ impl WheelStore {
             .map_err(|error| InstallError::cache(std::io::Error::other(error)))?;
         Ok(Self {
             directory,
+            names,
             scratch: scratch.to_owned(),
             client,
             index,
@@ -79,12 +86,44 @@ impl WheelStore {
         if let Some(file) = self.cached(wheel.digest)? {
             return Ok(file);
         }
-        if wheel.url.scheme() == "file" {
-            self.copy(wheel)?;
-        } else {
-            self.download(wheel, progress).await?;
+        match &wheel.url {
+            Some(url) if url.scheme() == "file" => {
+                let path = url.to_file_path().map_err(|()| failed(wheel, "its URL is no path"))?;
+                self.copy(wheel, &path)?;
+            }
+            Some(url) => self.download(wheel, url, progress).await?,
+            None => match self.in_wheelhouse(wheel) {
+                Some(path) => self.copy(wheel, &path)?,
+                None => return Err(failed(wheel, "it is neither in the cache nor in the wheelhouse")),
+            },
         }
         self.cached(wheel.digest)?.ok_or_else(|| failed(wheel, "it disappeared from the cache"))
+    }
+
+    /// Whether a wheel can be had without the index.
+    pub(super) fn is_here(&self, wheel: &LockedWheel) -> Result<bool, InstallError> {
+        Ok(self.in_wheelhouse(wheel).is_some() || self.cached(wheel.digest)?.is_some())
+    }
+
+    /// The file name under which a wheel of this digest was kept.
+    pub(super) fn name_of(&self, digest: Sha256) -> Option<WheelName> {
+        WheelName::parse(fs::read_to_string(self.name_file(digest)).ok()?.trim())
+    }
+
+    /// Keeps a wheel that was built here.
+    pub(super) fn keep(&self, wheel: &LockedWheel, content: &[u8]) -> Result<(), InstallError> {
+        let mut incoming = Incoming::begin(self, wheel)?;
+        incoming.add(content)?;
+        incoming.keep()
+    }
+
+    fn name_file(&self, digest: Sha256) -> PathBuf {
+        self.names.join(digest.to_hex())
+    }
+
+    fn in_wheelhouse(&self, wheel: &LockedWheel) -> Option<PathBuf> {
+        let path = self.wheelhouse.as_ref()?.join(wheel.file.to_string());
+        path.is_file().then_some(path)
     }
 
     /// A wheel that is here. One whose content no longer has its digest is removed.
@@ -104,16 +143,15 @@ impl WheelStore {
     }
 
     /// Takes a wheel from the wheelhouse, which is the only directory a lock may point to.
-    fn copy(&self, wheel: &LockedWheel) -> Result<(), InstallError> {
-        let path = wheel.url.to_file_path().map_err(|()| failed(wheel, "its URL is no path"))?;
+    fn copy(&self, wheel: &LockedWheel, path: &Path) -> Result<(), InstallError> {
         let inside = match &self.wheelhouse {
-            Some(wheelhouse) => is_inside(&path, wheelhouse).map_err(|error| failed(wheel, &error.to_string()))?,
+            Some(wheelhouse) => is_inside(path, wheelhouse).map_err(|error| failed(wheel, &error.to_string()))?,
             None => false,
         };
         if !inside {
             return Err(failed(wheel, "it is a file outside the wheelhouse"));
         }
-        let mut source = fs::File::open(&path).map_err(|error| failed(wheel, &error.to_string()))?;
+        let mut source = fs::File::open(path).map_err(|error| failed(wheel, &error.to_string()))?;
         let mut incoming = Incoming::begin(self, wheel)?;
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -126,14 +164,18 @@ impl WheelStore {
         }
     }
 
-    async fn download(&self, wheel: &LockedWheel, progress: impl Fn(u64, Option<u64>)) -> Result<(), InstallError> {
-        if !is_trusted_transport(&wheel.url, self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose())))
-        {
+    async fn download(
+        &self,
+        wheel: &LockedWheel,
+        url: &Url,
+        progress: impl Fn(u64, Option<u64>),
+    ) -> Result<(), InstallError> {
+        if !is_trusted_transport(url, self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()))) {
             return Err(failed(wheel, "its URL is not `https`"));
         }
         let mut attempt = 1;
         loop {
-            match self.attempt(wheel, &progress).await {
+            match self.attempt(wheel, url, &progress).await {
                 Err(Failure::Passing(_)) if attempt < ATTEMPTS => {
                     tokio::time::sleep(Duration::from_millis(300) * 2_u32.pow(attempt - 1)).await;
                     attempt += 1;
@@ -147,15 +189,13 @@ impl WheelStore {
         }
     }
 
-    async fn attempt(&self, wheel: &LockedWheel, progress: &impl Fn(u64, Option<u64>)) -> Result<(), Failure> {
-        let mut request = self.client.get(wheel.url.clone());
-        let index = self.index.as_ref().map(RedactedUrl::expose);
-        if let Some(index) = index.filter(|index| index.origin() == wheel.url.origin())
-            && !index.username().is_empty()
-        {
-            request = request.basic_auth(index.username(), index.password());
-        }
-        let mut response = request.send().await.map_err(|error| Failure::of(wheel, error))?;
+    async fn attempt(
+        &self,
+        wheel: &LockedWheel,
+        url: &Url,
+        progress: &impl Fn(u64, Option<u64>),
+    ) -> Result<(), Failure> {
+        let mut response = self.request(url).send().await.map_err(|error| Failure::of(wheel, error))?;
         let status = response.status();
         if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
             return Err(Failure::Passing(format!("the index answered {status}")));
@@ -173,6 +213,38 @@ impl WheelStore {
     }
 }
 
+impl WheelStore {
+    /// A request that carries the credentials of the index to the index, and to nobody else.
+    fn request(&self, url: &Url) -> RequestBuilder {
+        let request = self.client.get(url.clone());
+        let index = self.index.as_ref().map(RedactedUrl::expose);
+        match index.filter(|index| index.origin() == url.origin() && !index.username().is_empty()) {
+            Some(index) => request.basic_auth(index.username(), index.password()),
+            None => request,
+        }
+    }
+
+    /// Up to `largest` bytes of a page or a file of the index.
+    pub(super) async fn fetch(&self, url: &Url, largest: u64) -> Result<Vec<u8>, String> {
+        let is_local = self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()));
+        if !is_trusted_transport(url, is_local) {
+            return Err("its URL is not `https`".to_owned());
+        }
+        let mut response = self.request(url).send().await.map_err(|error| chain(&error.without_url()))?;
+        if !response.status().is_success() {
+            return Err(format!("the index answered {}", response.status()));
+        }
+        let mut content = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
+            content.extend_from_slice(&chunk);
+            if content.len() as u64 > largest {
+                return Err(format!("it is larger than {} MiB", largest >> 20));
+            }
+        }
+        Ok(content)
+    }
+}
+
 enum Failure {
     Passing(String),
     Final(InstallError),
@@ -182,15 +254,19 @@ impl Failure {
     /// Transport errors may pass; where a server sends us will not change. The URL is not shown: it may hold a token.
     fn of(wheel: &LockedWheel, error: reqwest::Error) -> Self {
         let is_final = error.is_redirect();
-        let error = error.without_url();
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(&error);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
+        let text = chain(&error.without_url());
         if is_final { Self::Final(failed(wheel, &text)) } else { Self::Passing(text) }
     }
+}
+
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 impl From<InstallError> for Failure {
@@ -229,7 +305,8 @@ impl<'a> Incoming<'a> {
         if got != self.wheel.digest {
             return Err(InstallError::Digest { wheel: self.wheel.file.to_string(), expected: self.wheel.digest, got });
         }
-        self.file.as_file().sync_data().map_err(InstallError::cache)?;
+        // Not synchronised: a file the disk lost is noticed by its digest, and fetched again.
+        fs::write(self.store.name_file(got), self.wheel.file.to_string()).map_err(InstallError::cache)?;
         self.file.persist(self.store.directory.join(got.to_hex())).map_err(|error| InstallError::cache(error.error))?;
         Ok(())
     }

@@ -62,6 +62,63 @@ pub enum InstallError {
     /// The resolver's answer was not believed.
     #[error("`uv` wrote a lock that cannot be used")]
     Lock(#[from] LockError),
+    /// The lock of the package was not believed.
+    #[error("`pylock.toml` cannot be used")]
+    PackageLock {
+        /// Why.
+        #[source]
+        source: LockError,
+    },
+    /// The lock of the package is not for this package, or not any more.
+    #[error("`pylock.toml` of agent `{}` {because}", Quoted(.package))]
+    StaleLock {
+        /// The agent.
+        package: String,
+        /// What is wrong, as the rest of the sentence.
+        because: String,
+    },
+    /// Some requirements have hashes, and one has not.
+    #[error("agent `{}` has hashes for some requirements and none, or no exact version, for `{requirement}`", Quoted(.package))]
+    PartlyHashed {
+        /// The agent.
+        package: String,
+        /// The requirement.
+        requirement: String,
+    },
+    /// What a package pins is nowhere.
+    #[error("{} cannot be found{}", list(.which), reason_of(.reason))]
+    NotFound {
+        /// `name==version` of each.
+        which: Vec<String>,
+        /// What the resolver said, if it was asked.
+        reason: String,
+    },
+    /// The files a lock led to are not the ones it was made with.
+    #[error("the dependencies of agent `{}` do not unpack to the tree of its lock\n  expected {expected}\n  got      {got}", Quoted(.package))]
+    Tree {
+        /// The agent.
+        package: String,
+        /// From the lock.
+        expected: Sha256,
+        /// Of the files.
+        got: Sha256,
+    },
+    /// A source distribution was not built.
+    #[error("cannot build `{sdist}` in the sandbox: {because}")]
+    Build {
+        /// The file name of the source distribution.
+        sdist: String,
+        /// What happened.
+        because: String,
+        /// The end of what the build printed, for the log.
+        output: String,
+    },
+    /// The wheels of a layer are together larger than a layer may be.
+    #[error("`{wheel}` and the wheels before it unpack to more than a layer may hold")]
+    TooLarge {
+        /// The file name of the wheel that did not fit.
+        wheel: String,
+    },
     /// A wheel needs native code that does not run in the sandbox.
     #[error(
         "agent `{}` needs {}, which has no wheel that runs in the sandbox (`{}` is native code for {})",
@@ -147,6 +204,10 @@ fn at(asked: Option<&PathBuf>) -> String {
     asked.map(|path| format!(" at `{}`", path.display())).unwrap_or_default()
 }
 
+fn reason_of(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
 impl InstallError {
     pub(crate) fn cache(source: impl Into<std::io::Error>) -> Self {
         Self::Cache(source.into())
@@ -167,6 +228,14 @@ impl InstallError {
                     .to_owned(),
             ),
             Self::Unresolvable { unresolvable, .. } => unresolvable.hint(),
+            Self::PackageLock { source: LockError::From { .. } } => {
+                Some("build a wheel with `par wheelhouse add`, and lock again with `par lock`".to_owned())
+            }
+            Self::StaleLock { .. } => Some("run `par lock` again, or remove `pylock.toml`".to_owned()),
+            Self::PartlyHashed { .. } => {
+                Some("pin every requirement with `==` and a `--hash`, those of dependencies too, or none".to_owned())
+            }
+            Self::NotFound { .. } => Some("add the wheel to `WHEELHOUSE_DIR`, or let the index be asked".to_owned()),
             Self::TimedOut { .. } => Some("pin versions, so that the resolver has less to try".to_owned()),
             Self::Conflict { .. } => Some("require only one of the two".to_owned()),
             _ => None,
@@ -243,7 +312,7 @@ impl Unresolvable {
             Self::ContradictsGuest { carried, .. } => Some(format!("allow `{carried}`, or leave its version open")),
             Self::Unknown { .. } => Some("check the spelling".to_owned()),
             Self::NoWheel { .. } => {
-                Some("source distributions are never built here: ask for a version with a wheel, or put one into `WHEELHOUSE_DIR`".to_owned())
+                Some("ask for a version with a wheel, put one into `WHEELHOUSE_DIR`, or let the operator set `PAR_BUILD_FROM_SOURCE=in_sandbox`".to_owned())
             }
             Self::NoVersion { .. } | Self::Other { .. } => None,
         }
@@ -299,6 +368,8 @@ pub enum WheelFault {
     RunsAtStart(String),
     /// Two files of the wheel would be installed in one place.
     Twice(String),
+    /// Bytecode without its source: nobody could say what it does, and nothing would load it.
+    BytecodeOnly(String),
 }
 
 impl fmt::Display for WheelFault {
@@ -324,6 +395,9 @@ impl fmt::Display for WheelFault {
             }
             Self::RunsAtStart(path) => {
                 write!(formatter, "has `{}`, which the interpreter would run at start", Quoted(path))
+            }
+            Self::BytecodeOnly(path) => {
+                write!(formatter, "has `{}`, which is bytecode without its source", Quoted(path))
             }
             Self::Twice(path) => write!(formatter, "installs two files as `{}`", Quoted(path)),
         }

@@ -25,7 +25,9 @@ pub(super) fn explain(printed: &str, wanted: &[Wanted], guest: &GuestFiles) -> U
         .map(|(name, version)| (name.clone(), format!("{name}=={version}")))
         .collect();
 
-    if let Some(name) = between(&reason, "Because ", " was not found in the package registry") {
+    let unknown = between(&reason, "Because ", " was not found in the package registry")
+        .or_else(|| between(&reason, "Because ", " was not found in the provided package locations"));
+    if let Some(name) = unknown {
         return Unresolvable::Unknown { name: name.to_owned(), needs };
     }
     if let Some((name, version)) = carried.first() {

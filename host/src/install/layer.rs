@@ -24,6 +24,7 @@ const BUILDING: &str = ".building-";
 pub struct DepsLayer {
     directory: PathBuf,
     digest: Sha256,
+    tree: Sha256,
     distributions: Vec<Distribution>,
 }
 
@@ -44,6 +45,12 @@ impl DepsLayer {
     #[must_use]
     pub fn digest(&self) -> Sha256 {
         self.digest
+    }
+
+    /// The digest of its files, without bytecode. Equal wherever the same was installed.
+    #[must_use]
+    pub fn tree(&self) -> Sha256 {
+        self.tree
     }
 
     /// What it holds, sorted by name.
@@ -84,6 +91,7 @@ struct Marker {
     created_at: String,
     python_version: String,
     digest: Sha256,
+    tree: Sha256,
     distributions: Vec<Distribution>,
 }
 
@@ -93,6 +101,7 @@ pub(super) struct About<'a> {
     pub(super) package: &'a str,
     pub(super) requirements: Sha256,
     pub(super) digest: Sha256,
+    pub(super) tree: Sha256,
     pub(super) distributions: Vec<Distribution>,
 }
 
@@ -113,7 +122,8 @@ impl LayerStore {
     pub(super) fn find(&self, digest: Sha256) -> Option<DepsLayer> {
         let directory = self.root.join(digest.to_hex());
         let marker: Marker = serde_json::from_slice(&fs::read(directory.join(MARKER)).ok()?).ok()?;
-        (marker.digest == digest).then_some(DepsLayer { directory, digest, distributions: marker.distributions })
+        let Marker { tree, distributions, .. } = marker;
+        (marker.digest == digest).then_some(DepsLayer { directory, digest, tree, distributions })
     }
 
     /// The layer these requirements led to before. `Some(None)` when they led to none.
@@ -193,6 +203,11 @@ impl Desk {
         self.temporary.path()
     }
 
+    /// The layer as far as it is made.
+    pub(super) fn layer(&self) -> PathBuf {
+        self.temporary.path().join("layer")
+    }
+
     pub(super) fn site_packages(&self) -> PathBuf {
         self.temporary.path().join("layer").join(site_packages())
     }
@@ -209,6 +224,7 @@ impl Desk {
             created_at: jiff::Timestamp::now().to_string(),
             python_version: PYTHON_VERSION.to_owned(),
             digest: about.digest,
+            tree: about.tree,
             distributions: about.distributions,
         };
         let text = serde_json::to_vec_pretty(&marker).map_err(InstallError::cache)?;
@@ -236,7 +252,7 @@ mod tests {
     fn about(digest: Sha256) -> About<'static> {
         let distributions =
             vec![Distribution { name: "a".to_owned(), version: "1".to_owned(), sha256: Sha256::of("a") }];
-        About { package: "weather@1.0", requirements: Sha256::of("a==1"), digest, distributions }
+        About { package: "weather@1.0", requirements: Sha256::of("a==1"), digest, tree: Sha256::of("t"), distributions }
     }
 
     fn unfinished(root: &Path) -> usize {

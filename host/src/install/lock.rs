@@ -1,4 +1,4 @@
-//! The lock the resolver writes: [PEP 751](https://peps.python.org/pep-0751/), the part that names wheels.
+//! Locks: [PEP 751](https://peps.python.org/pep-0751/), the part that names wheels.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,10 @@ use par_apkg::digest::Sha256;
 use reqwest::Url;
 use serde::Deserialize;
 
+use par_apkg::Quoted;
+use par_apkg::requirement::{MOST_REQUIREMENTS, ProjectName};
+
 use super::choose::WheelName;
-use par_apkg::requirement::ProjectName;
 
 /// What a resolution decided: each distribution once, in the order of its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +34,9 @@ pub struct Locked {
 pub struct LockedWheel {
     /// The file name, parsed.
     pub file: WheelName,
-    /// Where it is: `https`, or `file` for the wheelhouse.
-    pub url: Url,
+    /// Where it is: `https`, or `file` for the wheelhouse. `None` for a wheel only a package
+    /// names: where files come from is the operator's choice, so its digest is looked for.
+    pub url: Option<Url>,
     /// The digest of the file, checked before anything opens it.
     pub digest: Sha256,
 }
@@ -45,13 +48,13 @@ pub enum LockError {
     #[error("the lock is not a PEP 751 file")]
     Format(#[source] Box<toml::de::Error>),
     /// A later format.
-    #[error("the lock has `lock-version` `{0}`, expected `1.0`")]
+    #[error("the lock has `lock-version` `{}`, expected `1.0`", Quoted(.0))]
     Version(String),
     /// A distribution without a version or that comes from somewhere else than wheels.
-    #[error("the lock names no version and wheels for `{0}`")]
+    #[error("the lock names no version and wheels for `{}`", Quoted(.0))]
     NotAWheel(String),
     /// A wheel entry that cannot be used.
-    #[error("the lock has an unusable wheel for `{distribution}`: {reason}")]
+    #[error("the lock has an unusable wheel for `{}`: {reason}", Quoted(.distribution))]
     Wheel {
         /// The distribution.
         distribution: String,
@@ -59,43 +62,74 @@ pub enum LockError {
         reason: &'static str,
     },
     /// The same distribution twice.
-    #[error("the lock names `{0}` twice")]
+    #[error("the lock names `{}` twice", Quoted(.0))]
     Twice(String),
+    /// A distribution that is no set of files with digests.
+    #[error("the lock takes `{}` from {from}; only wheels with a `sha256` are accepted", Quoted(.name))]
+    From {
+        /// The distribution.
+        name: String,
+        /// Where from, as the end of "from ...".
+        from: &'static str,
+    },
+    /// A condition nobody understands.
+    #[error("the lock has a malformed marker for `{}`", Quoted(.0))]
+    Marker(String),
+    /// The part `par lock` writes is not what it writes.
+    #[error("`[tool.par]` of the lock has no usable `{0}`")]
+    Seal(&'static str),
+    /// More distributions than any real package has.
+    #[error("the lock names more than {MOST_REQUIREMENTS} distributions")]
+    TooMany,
 }
 
+/// The file as it is; keys nobody here needs are not read.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct RawLock {
+pub(super) struct RawLock {
     lock_version: String,
     #[serde(default)]
-    packages: Vec<RawPackage>,
+    pub(super) packages: Vec<RawPackage>,
+    #[serde(default)]
+    pub(super) tool: BTreeMap<String, toml::Value>,
 }
 
 #[derive(Deserialize)]
-struct RawPackage {
-    name: String,
-    version: Option<String>,
+pub(super) struct RawPackage {
+    pub(super) name: String,
+    pub(super) version: Option<String>,
+    pub(super) marker: Option<String>,
     #[serde(default)]
-    wheels: Vec<RawWheel>,
+    pub(super) wheels: Vec<RawWheel>,
+    pub(super) sdist: Option<toml::Value>,
+    pub(super) vcs: Option<toml::Value>,
+    pub(super) directory: Option<toml::Value>,
+    pub(super) archive: Option<toml::Value>,
 }
 
 #[derive(Deserialize)]
-struct RawWheel {
-    url: Option<String>,
+pub(super) struct RawWheel {
+    pub(super) name: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) path: Option<String>,
     #[serde(default)]
-    hashes: BTreeMap<String, String>,
+    pub(super) hashes: BTreeMap<String, String>,
+}
+
+impl RawLock {
+    pub(super) fn parse(text: &str) -> Result<Self, LockError> {
+        let raw: Self = toml::from_str(text).map_err(|error| LockError::Format(Box::new(error)))?;
+        if raw.lock_version == "1.0" { Ok(raw) } else { Err(LockError::Version(raw.lock_version)) }
+    }
 }
 
 impl Lock {
-    /// Reads a lock from its text.
+    /// Reads the lock of the resolver.
     ///
     /// # Errors
     /// [`LockError`] for the first thing that is not as PEP 751 and the resolver's options promise.
     pub fn parse(text: &str) -> Result<Self, LockError> {
-        let raw: RawLock = toml::from_str(text).map_err(|error| LockError::Format(Box::new(error)))?;
-        if raw.lock_version != "1.0" {
-            return Err(LockError::Version(raw.lock_version));
-        }
+        let raw = RawLock::parse(text)?;
         let mut distributions = BTreeMap::new();
         for package in raw.packages {
             let locked = Locked::try_from(package)?;
@@ -127,18 +161,36 @@ impl TryFrom<RawPackage> for Locked {
 
 impl LockedWheel {
     fn read(raw: RawWheel, distribution: &ProjectName) -> Result<Self, &'static str> {
-        let url = raw.url.ok_or("it has no `url`")?;
-        let url = Url::parse(&url).map_err(|_| "its `url` is not a URL")?;
-        let segment = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
-        let file =
-            percent_encoding::percent_decode_str(segment).decode_utf8().map_err(|_| "its file name is not UTF-8")?;
+        let url = raw.url.as_deref().ok_or("it has no `url`")?;
+        let url = Url::parse(url).map_err(|_| "its `url` is not a URL")?;
+        let file = raw.file(distribution)?;
+        Ok(Self { file, url: Some(url), digest: raw.digest()? })
+    }
+}
+
+impl RawWheel {
+    /// The file name: `name`, else the end of `url` or `path`.
+    pub(super) fn file(&self, distribution: &ProjectName) -> Result<WheelName, &'static str> {
+        let url = self.url.as_deref().and_then(|url| Url::parse(url).ok());
+        let of_url = url.as_ref().and_then(|url| url.path_segments()?.next_back());
+        let of_path = self.path.as_deref().and_then(|path| path.rsplit(['/', '\\']).next());
+        let file = match &self.name {
+            Some(name) => name.into(),
+            None => percent_encoding::percent_decode_str(of_url.or(of_path).unwrap_or_default())
+                .decode_utf8()
+                .map_err(|_| "its file name is not UTF-8")?,
+        };
         let file = WheelName::parse(&file).ok_or("its file name is not that of a wheel")?;
-        if file.distribution() != distribution {
-            return Err("its file name is that of another distribution");
+        if file.distribution() == distribution {
+            Ok(file)
+        } else {
+            Err("its file name is that of another distribution")
         }
-        let digest = raw.hashes.get("sha256").ok_or("it has no `sha256`")?;
-        let digest = digest.parse().map_err(|_| "its `sha256` is not 64 hex digits")?;
-        Ok(Self { file, url, digest })
+    }
+
+    pub(super) fn digest(&self) -> Result<Sha256, &'static str> {
+        let digest = self.hashes.get("sha256").ok_or("it has no `sha256`")?;
+        digest.parse().map_err(|_| "its `sha256` is not 64 hex digits")
     }
 }
 

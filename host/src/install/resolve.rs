@@ -28,12 +28,15 @@ pub(super) struct Wanted {
 }
 
 /// Resolves requirements for Python 3.14, constrained to what the guest carries.
+///
+/// `extra` are directories of wheels that count as if the index had them.
 pub(super) async fn resolve(
     package: &str,
     wanted: &[Wanted],
     guest: &GuestFiles,
     settings: &InstallSettings,
     scratch: &Path,
+    extra: &[&Path],
 ) -> Result<Lock, InstallError> {
     let uv = find(settings)?;
     check_version(&uv, settings).await?;
@@ -41,13 +44,13 @@ pub(super) async fn resolve(
     let requirements: String = wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
     let constraints: String =
         guest.constraints().iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
-    let excludes: String = STAND_INS.iter().map(|stand_in| format!("{}\n", stand_in.name)).collect();
-    for (file, text) in [(REQUIREMENTS, requirements), (CONSTRAINTS, constraints), (EXCLUDES, excludes)] {
-        fs::write(scratch.join(file), text).map_err(InstallError::cache)?;
-    }
+    write(scratch, &requirements, &constraints)?;
 
     let mut command = compile(&uv, settings, scratch);
     command.args(["--format", "pylock.toml"]);
+    for directory in extra {
+        command.arg("--find-links").arg(directory);
+    }
     let output = command.output().await.map_err(|source| InstallError::RunUv { uv: uv.clone(), source })?;
     let printed = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
@@ -61,6 +64,38 @@ pub(super) async fn resolve(
         return Err(InstallError::NoInterpreter);
     }
     Err(InstallError::ResolverFailed { package: package.to_owned(), reason: explain::reason(&printed) })
+}
+
+/// Where the index keeps the wheels of exact versions. Nothing is resolved: dependencies are
+/// not looked at, and what the index has instead of a version is not taken.
+pub(super) async fn places(
+    pins: &[(&ProjectName, &str)],
+    settings: &InstallSettings,
+    scratch: &Path,
+) -> Result<Lock, InstallError> {
+    let uv = find(settings)?;
+    check_version(&uv, settings).await?;
+    let pinned: String = pins.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
+    write(scratch, &pinned, "")?;
+    let mut command = compile(&uv, settings, scratch);
+    command.args(["--format", "pylock.toml", "--no-deps"]);
+    let output = command.output().await.map_err(|source| InstallError::RunUv { uv: uv.clone(), source })?;
+    if output.status.success() {
+        return Ok(Lock::parse(&String::from_utf8_lossy(&output.stdout))?);
+    }
+    let reason = explain::reason(&String::from_utf8_lossy(&output.stderr));
+    Err(InstallError::NotFound {
+        which: pins.iter().map(|(name, version)| format!("{name}=={version}")).collect(),
+        reason,
+    })
+}
+
+fn write(scratch: &Path, requirements: &str, constraints: &str) -> Result<(), InstallError> {
+    let excludes: String = STAND_INS.iter().map(|stand_in| format!("{}\n", stand_in.name)).collect();
+    for (file, text) in [(REQUIREMENTS, requirements), (CONSTRAINTS, constraints), (EXCLUDES, excludes.as_str())] {
+        fs::write(scratch.join(file), text).map_err(InstallError::cache)?;
+    }
+    Ok(())
 }
 
 /// Which requirements of the agent lead to a distribution, asked after [`resolve`] in the same `scratch`.
@@ -91,14 +126,21 @@ fn compile(uv: &Path, settings: &InstallSettings, scratch: &Path) -> Command {
     command.args(["--python-version", PYTHON_VERSION, "--python-platform", RESOLVE_PLATFORM]);
     command.args(["--no-config", "--no-progress", "--system-certs", "--color", "never"]);
     command.arg("--cache-dir").arg(settings.cache.join("uv"));
-    if let Some(index) = &settings.index {
+    if settings.offline {
+        command.args(["--offline", "--no-index"]);
+    } else if let Some(index) = &settings.index {
         // As a variable, because the arguments of a process are open for every user to read.
         command.env("UV_DEFAULT_INDEX", index.expose().as_str());
     }
-    if let Some(wheelhouse) = settings.wheelhouse.as_ref().filter(|directory| directory.is_dir()) {
+    if let Some(wheelhouse) = settings.wheelhouse.as_ref().filter(|directory| is_readable(directory)) {
         command.arg("--find-links").arg(wheelhouse);
     }
     command
+}
+
+/// Whether a wheelhouse can be used: the resolver fails on one that cannot be listed.
+pub(super) fn is_readable(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok()
 }
 
 const REQUIREMENTS: &str = "requirements.in";

@@ -33,7 +33,7 @@ pub const PYTHON_VERSION: &str = "3.14";
 pub(crate) const RESOLVE_PLATFORM: &str = "x86_64-manylinux_2_28";
 
 /// Raised whenever the same wheels would unpack into a different tree.
-pub(crate) const RULE_VERSION: u32 = 1;
+pub(crate) const RULE_VERSION: u32 = 2;
 
 /// Variables of the operator's environment that the resolver inherits: where the
 /// certificates are and which proxy leads out. Everything else is cleared.
@@ -53,6 +53,10 @@ pub struct InstallSettings {
     pub index: Option<RedactedUrl>,
     /// Local wheels that count as if the index had them. Source: `WHEELHOUSE_DIR`.
     pub wheelhouse: Option<PathBuf>,
+    /// Never ask the index (`WHEELHOUSE_OFFLINE`). Default: ask it.
+    pub offline: bool,
+    /// Build distributions that have no wheel, in the sandbox (`PAR_BUILD_FROM_SOURCE`). Default: never.
+    pub build_from_source: bool,
     /// The variables named in [`PASSED_TO_RESOLVER`], with their values.
     pub resolver_environment: Vec<(&'static str, Secret<String>)>,
     /// Longest time from the first look to the finished layer (`INSTALL_TIMEOUT_SEC`). Default: 300 s.
@@ -73,6 +77,8 @@ impl InstallSettings {
             search_path: None,
             index: None,
             wheelhouse: None,
+            offline: false,
+            build_from_source: false,
             resolver_environment: Vec::new(),
             timeout: Duration::from_secs(300),
             max_wheel_bytes: ArchiveLimits::WHEEL.archive_bytes,

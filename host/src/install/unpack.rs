@@ -1,6 +1,9 @@
-//! Verified wheels -> one layer.
+//! Verified wheels -> the files of one layer.
 
 use std::collections::{BTreeMap, HashSet};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::time::Instant;
 
 use cap_std::ambient_authority;
@@ -12,8 +15,12 @@ use par_apkg::requirement::ProjectName;
 
 use super::InstallError;
 use super::classify::Origin;
-use super::layer::{About, DepsLayer, Desk};
+use super::layer::Desk;
+use super::tree;
 use super::wheel::{self, Plan, Subject};
+
+/// Threads that unpack. More than this only wait for the disk.
+const MOST_THREADS: usize = 8;
 
 /// A wheel that is ready to be unpacked.
 #[derive(Debug)]
@@ -28,6 +35,7 @@ pub(super) struct Ready {
 /// Everything one layer is made of.
 #[derive(Debug)]
 pub(super) struct Job {
+    pub(super) package: String,
     pub(super) wheels: Vec<Ready>,
     pub(super) limits: ArchiveLimits,
     pub(super) layer_bytes: u64,
@@ -41,45 +49,125 @@ pub(super) enum Event {
     LeftOut { wheel: String, path: String, because: &'static str },
 }
 
-/// Unpacks every wheel in turn and gives the layer its name. Blocks.
+/// The files of a layer, all in place.
+#[derive(Debug)]
+pub(super) struct Files {
+    /// The digest of all of them.
+    pub(super) tree: Sha256,
+    /// Their paths, sorted.
+    pub(super) paths: Vec<String>,
+}
+
+/// Unpacks every wheel into the layer of the desk. Blocks.
 ///
 /// # Errors
-/// The first thing that is wrong with a wheel, with two wheels together, or with the disk.
-pub(super) fn build(job: Job, desk: &Desk, about: About<'_>, tell: impl Fn(Event)) -> Result<DepsLayer, InstallError> {
-    let scratch = open(desk.scratch())?;
-    let mut tree = Tree { site: open(&desk.site_packages())?, owners: BTreeMap::new(), directories: HashSet::new() };
-    let mut left = job.layer_bytes;
+/// What is wrong with the first wheel, in their order, that something is wrong with; or with two
+/// wheels together, or with the disk.
+pub(super) fn build(job: Job, desk: &Desk, tell: impl Fn(Event)) -> Result<Files, InstallError> {
+    let Job { package, wheels, limits, layer_bytes, deadline } = job;
+    let site = open(&desk.site_packages())?;
+    let mut tree = Tree { site, owners: BTreeMap::new(), directories: HashSet::new(), records: BTreeMap::new() };
+    let bench = Bench {
+        package: &package,
+        scratch: open(desk.scratch())?,
+        limits,
+        left: AtomicU64::new(layer_bytes),
+        deadline,
+        next: AtomicUsize::new(0),
+    };
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let wheels: Vec<std::sync::Mutex<Option<Ready>>> =
+        wheels.into_iter().map(|ready| std::sync::Mutex::new(Some(ready))).collect();
 
-    for ready in job.wheels {
-        if Instant::now() >= job.deadline {
+    let (sender, unpacked) = mpsc::sync_channel(MOST_THREADS);
+    std::thread::scope(|scope| {
+        for _ in 0..cores.min(MOST_THREADS).min(wheels.len()) {
+            let (sender, bench, wheels) = (sender.clone(), &bench, &wheels);
+            scope.spawn(move || {
+                while let Some((index, ready)) = bench.take(wheels) {
+                    // The receiver is gone only when an earlier wheel was refused.
+                    if sender.send((index, bench.unpack(index, ready))).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        // In the order of the wheels, so that errors and conflicts are the same every time.
+        let mut waiting = BTreeMap::new();
+        let mut expected = 0;
+        for (index, outcome) in unpacked {
+            waiting.insert(index, outcome);
+            while let Some(outcome) = waiting.remove(&expected) {
+                let done = outcome?;
+                tell(Event::Unpacking { wheel: done.wheel.clone() });
+                tree.add(&done.wheel, &done.directory, &done.plan)?;
+                bench.scratch.remove_dir_all(format!("wheel-{expected}")).map_err(InstallError::cache)?;
+                for (path, because) in done.plan.left_out {
+                    tell(Event::LeftOut { wheel: done.wheel.clone(), path, because });
+                }
+                expected += 1;
+            }
+        }
+        Ok::<(), InstallError>(())
+    })?;
+    Ok(tree.finish())
+}
+
+fn open(path: &std::path::Path) -> Result<Dir, InstallError> {
+    Dir::open_ambient_dir(path, ambient_authority()).map_err(InstallError::cache)
+}
+
+/// What the threads share.
+struct Bench<'a> {
+    package: &'a str,
+    scratch: Dir,
+    limits: ArchiveLimits,
+    /// Bytes the layer may still grow by.
+    left: AtomicU64,
+    deadline: Instant,
+    next: AtomicUsize,
+}
+
+/// One wheel, checked, beside the layer.
+struct Unpacked {
+    wheel: String,
+    directory: Dir,
+    plan: Plan,
+}
+
+impl Bench<'_> {
+    fn take(&self, wheels: &[std::sync::Mutex<Option<Ready>>]) -> Option<(usize, Ready)> {
+        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        let ready = wheels.get(index)?.lock().ok()?.take()?;
+        Some((index, ready))
+    }
+
+    fn unpack(&self, index: usize, ready: Ready) -> Result<Unpacked, InstallError> {
+        if Instant::now() >= self.deadline {
             // The caller reports the time limit; this only ends the work nobody waits for.
             return Err(InstallError::Stopped);
         }
-        tell(Event::Unpacking { wheel: ready.wheel.clone() });
-        let limits = ArchiveLimits { unpacked_bytes: job.limits.unpacked_bytes.min(left), ..job.limits };
+        let left = self.left.load(Ordering::Relaxed);
+        let limits = ArchiveLimits { unpacked_bytes: self.limits.unpacked_bytes.min(left), ..self.limits };
         let archive = Archive::open(ready.file, &ready.wheel, limits)?;
-        let (unpacked, extracted) = archive.extract_to_new_dir(&scratch, "wheel")?;
-        left = left.saturating_sub(extracted.total_bytes);
+        let (directory, extracted) = archive.extract_to_new_dir(&self.scratch, &format!("wheel-{index}"))?;
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(extracted.total_bytes));
+        if taken.is_err() {
+            return Err(InstallError::TooLarge { wheel: ready.wheel });
+        }
         let subject = Subject {
-            package: about.package,
+            package: self.package,
             name: &ready.name,
             version: &ready.version,
             wheel: &ready.wheel,
             origin: ready.origin,
         };
-        let plan = wheel::plan(subject, &unpacked, &extracted)?;
-        tree.add(&ready.wheel, &unpacked, &plan)?;
-        drop(unpacked);
-        scratch.remove_dir_all("wheel").map_err(InstallError::cache)?;
-        for (path, because) in plan.left_out {
-            tell(Event::LeftOut { wheel: ready.wheel.clone(), path, because });
-        }
+        let plan = wheel::plan(subject, &directory, &extracted)?;
+        Ok(Unpacked { wheel: ready.wheel, directory, plan })
     }
-    desk.finish(about)
-}
-
-fn open(path: &std::path::Path) -> Result<Dir, InstallError> {
-    Dir::open_ambient_dir(path, ambient_authority()).map_err(InstallError::cache)
 }
 
 /// `site-packages` as it grows, and which wheel each file came from.
@@ -87,6 +175,7 @@ struct Tree {
     site: Dir,
     owners: BTreeMap<String, (Sha256, String)>,
     directories: HashSet<String>,
+    records: BTreeMap<String, Sha256>,
 }
 
 impl Tree {
@@ -109,6 +198,7 @@ impl Tree {
         }
         let (path, text) = &plan.record;
         self.make_parent(path)?;
+        self.records.insert(path.clone(), Sha256::of(text));
         self.site.write(path, text).map_err(InstallError::cache)
     }
 
@@ -120,5 +210,12 @@ impl Tree {
             self.site.create_dir_with(parent, &builder).map_err(InstallError::cache)?;
         }
         Ok(())
+    }
+
+    fn finish(self) -> Files {
+        let owned = self.owners.iter().map(|(path, (digest, _))| (path.as_str(), *digest));
+        let records = self.records.iter().map(|(path, digest)| (path.as_str(), *digest));
+        let tree = tree::digest(owned.chain(records));
+        Files { tree, paths: self.owners.into_keys().collect() }
     }
 }

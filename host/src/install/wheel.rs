@@ -61,6 +61,9 @@ pub(super) fn plan(subject: Subject<'_>, unpacked: &Dir, extracted: &Extracted) 
     let own_record = format!("{stem}.dist-info/RECORD");
     verify(subject, &stem, unpacked, extracted).map_err(fault)?;
 
+    if let Some(path) = bytecode_only(&extracted.files) {
+        return Err(fault(WheelFault::BytecodeOnly(path)));
+    }
     let mut plan = Plan::default();
     let mut taken = BTreeSet::new();
     for file in &extracted.files {
@@ -104,6 +107,16 @@ pub(super) fn plan(subject: Subject<'_>, unpacked: &Dir, extracted: &Extracted) 
     text.push_str(&own_record_line(&own_record));
     plan.record = (own_record, text);
     Ok(plan)
+}
+
+/// A module that is there as bytecode alone. What lies in `__pycache__` is never loaded so.
+fn bytecode_only(files: &[ExtractedFile]) -> Option<String> {
+    let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    let is_alone = |path: &&&str| {
+        let source = path.strip_suffix(".pyc").map(|stem| format!("{stem}.py"));
+        !path.contains("__pycache__/") && source.is_some_and(|source| !paths.contains(source.as_str()))
+    };
+    paths.iter().find(is_alone).map(|path| (*path).to_owned())
 }
 
 /// Where a file of a wheel belongs.

@@ -21,8 +21,8 @@ use crate::manifest::{LARGEST_MANIFEST, MANIFEST_FILE, Manifest, ManifestError};
 use crate::notice::Notice;
 use crate::quote::Quoted;
 use crate::requirement::{
-    self, DependencySource, InstallMetadata, InstallRequires, LARGEST_FILE, PYPROJECT_FILE, REQUIREMENTS_FILE,
-    RequirementError, Requirements, SETUP_FILE,
+    self, DependencySource, InstallMetadata, InstallRequires, LARGEST_FILE, LARGEST_LOCK, LOCK_FILE, PYPROJECT_FILE,
+    REQUIREMENTS_FILE, RequirementError, Requirements, SETUP_FILE,
 };
 
 /// A package that cannot be opened. Displays as one sentence.
@@ -252,7 +252,8 @@ impl Files<'_> {
         let setup = self.content(SETUP_FILE, LARGEST_FILE)?;
         let metadata =
             InstallMetadata { pyproject: pyproject.is_some(), requirements: lines.is_some(), setup: setup.is_some() };
-        let found = |source, list| Requirements { source, list, notices: Vec::new() };
+        let lock = self.content(LOCK_FILE, LARGEST_LOCK)?.map(|content| String::from_utf8_lossy(&content).into_owned());
+        let found = |source, list| Requirements { source, list, lock: lock.clone(), notices: Vec::new() };
 
         let stated = pyproject.map(|content| requirement::parse_pyproject(&content)).transpose()?.flatten();
         if let Some(list) = stated {

@@ -22,6 +22,9 @@ const DEPENDENCIES: &str = "/deps";
 const PYTHON: &str = "/python";
 const PLATFORM: &str = "/platform";
 
+/// Where the guest of a build finds the one directory it may write to.
+const BUILD: &str = "/build";
+
 /// Why an agent could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -160,6 +163,29 @@ impl Sandbox {
     /// # Errors
     /// [`StartError`] when guest, package or agent cannot be loaded.
     pub async fn start(engine: &Engine, spec: SandboxSpec) -> Result<(Self, AgentDescription), StartError> {
+        Self::start_with(engine, spec, None).await
+    }
+
+    /// As [`Sandbox::start`], for a guest that builds a source distribution: `directory` is
+    /// mounted at `/build`, the only place the guest may write to.
+    ///
+    /// How much is written there is for the caller to watch.
+    ///
+    /// # Errors
+    /// As [`Sandbox::start`].
+    pub async fn start_build(
+        engine: &Engine,
+        spec: SandboxSpec,
+        directory: PathBuf,
+    ) -> Result<(Self, AgentDescription), StartError> {
+        Self::start_with(engine, spec, Some(Mount::build_directory(directory, BUILD))).await
+    }
+
+    async fn start_with(
+        engine: &Engine,
+        spec: SandboxSpec,
+        build: Option<Mount>,
+    ) -> Result<(Self, AgentDescription), StartError> {
         let SandboxSpec { guest, package, dependencies, grants, agent, scratch, outbound } = spec;
         let component = component::load(engine, &guest).await?;
         let mut mounts = vec![
@@ -168,6 +194,7 @@ impl Sandbox {
             Mount::read_only(package, AGENT),
         ];
         mounts.extend(dependencies.map(|layer| Mount::read_only(layer, DEPENDENCIES)));
+        mounts.extend(build);
         let outbound = Arc::new(Outbound::new(&grants, outbound));
         let spec = world_spec(agent);
         let mold = Mold { engine: engine.clone(), component, grants, mounts, spec, scratch, outbound };

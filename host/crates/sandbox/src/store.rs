@@ -27,20 +27,35 @@ const RESOURCES: usize = 16 * 1024;
 /// Most random bytes one call may ask for.
 const RANDOM_BYTES: u64 = 1 << 20;
 
-/// A directory of the host that a guest sees, read-only.
+/// A directory of the host that a guest sees.
 #[derive(Debug, Clone)]
 pub struct Mount {
     /// Where it lies on the host.
     pub host: PathBuf,
     /// Where the guest finds it.
     pub guest: String,
+    access: Access,
+}
+
+/// What the guest may do in a mount.
+#[derive(Debug, Clone, Copy)]
+enum Access {
+    Read,
+    /// Only ever the directory of a build; see [`Mount::build_directory`].
+    Write,
 }
 
 impl Mount {
     /// Mounts `host` at `guest`.
     #[must_use]
     pub fn read_only(host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
-        Self { host: host.into(), guest: guest.into() }
+        Self { host: host.into(), guest: guest.into(), access: Access::Read }
+    }
+
+    /// Mounts the directory in which a source distribution is built. Nothing bounds here how much
+    /// is written: whoever starts the build watches the directory.
+    pub(crate) fn build_directory(host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        Self { host: host.into(), guest: guest.into(), access: Access::Write }
     }
 }
 
@@ -89,8 +104,12 @@ pub(crate) fn build_store(
     for (name, value) in grants.environment() {
         wasi.env(name, value);
     }
-    for Mount { host, guest } in mounts {
-        wasi.preopened_dir(host, guest, FsPerms::ReadOnly).map_err(|source| unreadable(host, source))?;
+    for Mount { host, guest, access } in mounts {
+        let perms = match access {
+            Access::Read => FsPerms::ReadOnly,
+            Access::Write => FsPerms::ReadWrite,
+        };
+        wasi.preopened_dir(host, guest, perms).map_err(|source| unreadable(host, source))?;
     }
     for (name, directory) in grants.data() {
         let host = Path::new(directory.value.as_str());

@@ -10,7 +10,7 @@ async fn a_pure_wheel_becomes_a_layer_with_a_record_of_its_own() {
         .with("thing-1.0.data/scripts/thing", "#!python\n")
         .with("thing-1.0.data/data/share/man/thing.1", "manual")
         .with("thing.pth", "import os\n")
-        .with("thing/old.pyc", "bytecode");
+        .with("thing/__pycache__/old.cpython-314.pyc", "bytecode");
     let bench = Bench::new().resolving_to(&[wheel]);
 
     let layer = bench.install(&["thing"]).await.unwrap().unwrap();
@@ -34,7 +34,7 @@ async fn a_pure_wheel_becomes_a_layer_with_a_record_of_its_own() {
     for path in recorded {
         assert!(site.join(path).is_file(), "{path}");
     }
-    for absent in ["thing.pth", "thing/old.pyc", "thing-1.0.data"] {
+    for absent in ["thing.pth", "thing/__pycache__/old.cpython-314.pyc", "thing-1.0.data"] {
         assert!(!site.join(absent).exists(), "{absent}");
     }
     assert!(bench.told("`site-packages`") || bench.told("a script"), "what was left out is told");

@@ -2,6 +2,7 @@
 
 mod downloads;
 mod layers;
+mod locks;
 mod refusals;
 mod resolver;
 mod wheels;
@@ -15,7 +16,7 @@ use par_apkg::digest::Sha256;
 use par_apkg::requirement::{DependencySource, Requirements};
 use tempfile::TempDir;
 
-use super::{DepsLayer, GuestFiles, InstallError, InstallSettings, Progress, UV_VERSION, deps_layer};
+use super::{DepsLayer, GuestFiles, InstallError, InstallSettings, Installer, Progress, UV_VERSION};
 use wheels::Wheel;
 
 /// A cache, a guest, a wheelhouse and a resolver, all in one temporary directory.
@@ -81,8 +82,32 @@ impl Bench {
     }
 
     async fn install(&self, lines: &[&str]) -> Result<Option<DepsLayer>, InstallError> {
+        self.install_all(&requirements(lines)).await
+    }
+
+    /// Installs the requirements as a package with this `pylock.toml`.
+    async fn install_locked(&self, lines: &[&str], lock: &str) -> Result<Option<DepsLayer>, InstallError> {
+        self.install_all(&Requirements { lock: Some(lock.to_owned()), ..requirements(lines) }).await
+    }
+
+    async fn install_all(&self, requirements: &Requirements) -> Result<Option<DepsLayer>, InstallError> {
         let tell = |progress: Progress<'_>| self.told.lock().unwrap().push(format!("{progress:?}"));
-        deps_layer("weather", &requirements(lines), &self.guest(), &self.settings, &tell).await
+        let guest = self.guest();
+        let installer = Installer { guest: &guest, settings: &self.settings, jobs: None, progress: &tell };
+        installer.layer("weather", requirements).await
+    }
+
+    /// What `par lock` writes for the requirements.
+    async fn make_lock(&self, lines: &[&str]) -> Result<String, InstallError> {
+        let guest = self.guest();
+        let installer = Installer { guest: &guest, settings: &self.settings, jobs: None, progress: &|_| {} };
+        installer.lock("weather", &requirements(lines)).await
+    }
+
+    /// Forgets layers and wheels, as on another machine.
+    fn forget(&self) {
+        fs::remove_dir_all(self.path("cache")).unwrap();
+        fs::create_dir(self.path("cache")).unwrap();
     }
 
     /// Installs something for the first wheel and returns the error's sentence.
@@ -120,7 +145,7 @@ fn entry(wheel: &Wheel, url: &str, digest: Sha256) -> String {
 
 fn requirements(lines: &[&str]) -> Requirements {
     let list = lines.iter().map(|line| line.parse().unwrap()).collect();
-    Requirements { source: DependencySource::RequirementsTxt, list, notices: Vec::new() }
+    Requirements { source: DependencySource::RequirementsTxt, list, lock: None, notices: Vec::new() }
 }
 
 fn program(path: &Path, script: &str) {

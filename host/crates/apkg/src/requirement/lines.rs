@@ -1,6 +1,7 @@
 //! `requirements.txt`: one requirement a line, and nothing of what installers make of it.
 
-use super::{LARGEST_FILE, MOST_REQUIREMENTS, REQUIREMENTS_FILE, Requirement, RequirementError};
+use super::{LARGEST_FILE, MOST_REQUIREMENTS, NotARequirement, REQUIREMENTS_FILE, Requirement, RequirementError};
+use crate::digest::Sha256;
 use crate::quote::Quoted;
 
 const FILE: &str = REQUIREMENTS_FILE;
@@ -27,8 +28,9 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Requirement>, RequirementError> {
         if content.starts_with('-') {
             return Err(option(line, content));
         }
-        let content = without_hashes(content, line)?;
-        let requirement = content.parse().map_err(|because| RequirementError::Line { file: FILE, line, because })?;
+        let (content, hashes) = hashes(content, line)?;
+        let parsed = content.parse().map_err(|because| RequirementError::Line { file: FILE, line, because })?;
+        let requirement = Requirement { hashes, ..parsed };
         if requirements.len() == MOST_REQUIREMENTS {
             return Err(RequirementError::TooMany { file: FILE });
         }
@@ -68,17 +70,19 @@ fn without_comment(line: &str) -> &str {
     }
 }
 
-/// Drops `--hash=...`, the one option that says something about its own requirement only.
-///
-/// The hashes are not used: what is installed is locked with hashes of the resolver's, over
-/// the whole closure. Any other option after a requirement is refused.
-fn without_hashes(content: &str, line: usize) -> Result<&str, RequirementError> {
-    let Some((requirement, options)) = content.split_once(" --") else { return Ok(content) };
+/// Takes off `--hash=sha256:...`, the one option that says something about its own requirement
+/// only. Any other option after a requirement is refused, and so is a hash nobody here checks.
+fn hashes(content: &str, line: usize) -> Result<(&str, Vec<Sha256>), RequirementError> {
+    let Some((requirement, options)) = content.split_once(" --") else { return Ok((content, Vec::new())) };
     let options = format!("--{options}");
-    match options.split_whitespace().find(|word| !word.starts_with("--hash=")) {
-        None => Ok(requirement),
-        Some(other) => Err(option(line, other)),
+    let mut hashes = Vec::new();
+    for word in options.split_whitespace() {
+        let hash = word.strip_prefix("--hash=").ok_or_else(|| option(line, word))?;
+        let digest = hash.strip_prefix("sha256:").and_then(|digest| digest.parse().ok());
+        let because = NotARequirement::Hash;
+        hashes.push(digest.ok_or(RequirementError::Line { file: FILE, line, because })?);
     }
+    Ok((requirement, hashes))
 }
 
 fn option(line: usize, content: &str) -> RequirementError {

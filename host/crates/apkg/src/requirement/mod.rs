@@ -14,6 +14,7 @@ mod tests;
 
 use crate::notice::Notice;
 
+pub use marker::holds as marker_holds;
 pub use name::ProjectName;
 pub use parse::{NotARequirement, Requirement, Specifier};
 
@@ -31,6 +32,10 @@ pub(crate) const LARGEST_FILE: usize = 256 * 1024;
 pub(crate) const PYPROJECT_FILE: &str = "pyproject.toml";
 /// `requirements.txt`.
 pub(crate) const REQUIREMENTS_FILE: &str = "requirements.txt";
+/// `pylock.toml`.
+pub(crate) const LOCK_FILE: &str = "pylock.toml";
+/// Largest `pylock.toml` that is read. A large one, for 300 distributions, has 500 KiB. Unit: bytes.
+pub(crate) const LARGEST_LOCK: usize = 4 << 20;
 /// `setup.py`.
 pub(crate) const SETUP_FILE: &str = "setup.py";
 
@@ -67,6 +72,8 @@ pub struct Requirements {
     pub source: DependencySource,
     /// In the order of the file. May be empty.
     pub list: Vec<Requirement>,
+    /// The text of the package's `pylock.toml`, which then decides alone what is installed.
+    pub lock: Option<String>,
     /// What is odd and yet accepted.
     pub notices: Vec<Notice>,
 }

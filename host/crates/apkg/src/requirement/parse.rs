@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::marker;
 use super::name::{ProjectName, is_name_character};
+use crate::digest::Sha256;
 
 /// Longest requirement that is parsed. Unit: bytes. Real ones stay below 120.
 const LONGEST: usize = 1024;
@@ -21,6 +22,25 @@ pub struct Requirement {
     pub specifiers: Vec<Specifier>,
     /// The condition under which it applies: checked for its form, kept as text.
     pub marker: Option<String>,
+    /// The files that may be installed for it; empty means any. Not part of its text.
+    pub hashes: Vec<Sha256>,
+}
+
+impl Requirement {
+    /// Whether it applies to an agent at all.
+    #[must_use]
+    pub fn applies(&self) -> bool {
+        self.marker.as_deref().is_none_or(|marker| marker::holds(marker) != Some(false))
+    }
+
+    /// The version it is pinned to with `==`.
+    #[must_use]
+    pub fn pin(&self) -> Option<&str> {
+        match self.specifiers.as_slice() {
+            [Specifier { operator: "==" | "===", version }] if !version.ends_with(".*") => Some(version),
+            _ => None,
+        }
+    }
 }
 
 /// One condition on a version, such as `>=2.0`.
@@ -54,6 +74,9 @@ pub enum NotARequirement {
     /// The marker is malformed or uses an unknown variable.
     #[error("has a malformed marker after `;`; expected for example `python_version < \"3.13\"`")]
     Marker,
+    /// A hash that is not SHA-256, or not one at all.
+    #[error("has a malformed hash; expected `--hash=sha256:` and 64 hexadecimal digits")]
+    Hash,
     /// Longer than any real requirement.
     #[error("is longer than {LONGEST} bytes")]
     TooLong,
@@ -82,10 +105,10 @@ impl FromStr for Requirement {
             None => (rest, None),
         };
         let specifiers = self::specifiers(specifiers.trim())?;
-        if marker.is_some_and(|marker| !marker::is_well_formed(marker)) {
+        if marker.is_some_and(|marker| marker::holds(marker).is_none()) {
             return Err(NotARequirement::Marker);
         }
-        Ok(Self { name, extras, specifiers, marker: marker.map(str::to_owned) })
+        Ok(Self { name, extras, specifiers, marker: marker.map(str::to_owned), hashes: Vec::new() })
     }
 }
 

@@ -1,0 +1,118 @@
+//! Pins -> [`Lock`]: which of the files a package allows is taken, and where it is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fs_err as fs;
+use par_apkg::digest::Sha256;
+
+use super::InstallError;
+use super::choose::WheelName;
+use super::download::WheelStore;
+use super::guest::GuestFiles;
+use super::lock::{Lock, Locked, LockedWheel};
+use super::pins::{Pin, Pins};
+use super::resolve;
+use super::settings::InstallSettings;
+use super::standin::stand_in;
+
+/// Finds a wheel for every pin: in the cache, in the wheelhouse, else on the operator's index.
+pub(super) async fn locate(
+    pins: &Pins,
+    guest: &GuestFiles,
+    settings: &InstallSettings,
+    store: &WheelStore,
+    scratch: &Path,
+) -> Result<Lock, InstallError> {
+    let mut distributions = Vec::new();
+    for pin in &pins.list {
+        if stand_in(pin.name.as_str()).is_some() {
+            continue;
+        }
+        let decided = guest.carried(&pin.name).is_some() || guest.wheel(&pin.name).is_some();
+        let wheels = if decided { Vec::new() } else { candidates(pin, settings, store)? };
+        distributions.push(Locked { name: pin.name.clone(), version: pin.version.clone(), wheels });
+    }
+    // What the guest has as a wheel of its own is installed from there.
+    for (name, version) in pins.seal.iter().flat_map(|seal| &seal.carried) {
+        if guest.wheel(name).is_some() && distributions.iter().all(|locked| locked.name != *name) {
+            distributions.push(Locked { name: name.clone(), version: version.clone(), wheels: Vec::new() });
+        }
+    }
+    distributions.sort_by(|one, other| one.name.cmp(&other.name));
+
+    let is_decided = |locked: &Locked| guest.carried(&locked.name).is_some() || guest.wheel(&locked.name).is_some();
+    let mut missing = Vec::new();
+    for locked in distributions.iter().filter(|locked| !is_decided(locked)) {
+        match super::choose::choose(locked) {
+            Some(wheel) if store.is_here(wheel)? => {}
+            _ => missing.push((locked.name.clone(), locked.version.clone())),
+        }
+    }
+    if !missing.is_empty() {
+        if settings.offline {
+            let which = missing.iter().map(|(name, version)| format!("{name}=={version}")).collect();
+            return Err(InstallError::NotFound { which, reason: String::new() });
+        }
+        let asked: Vec<_> = missing.iter().map(|(name, version)| (name, version.as_str())).collect();
+        let places = resolve::places(&asked, settings, scratch).await?;
+        for place in places.distributions {
+            let pin = pins.list.iter().find(|pin| pin.name == place.name);
+            let locked = distributions.iter_mut().find(|locked| locked.name == place.name);
+            if let Some((pin, locked)) = pin.zip(locked) {
+                let is_pinned = |wheel: &LockedWheel| pin.files.iter().any(|file| file.digest == wheel.digest);
+                locked.wheels = place.wheels.into_iter().filter(is_pinned).collect();
+            }
+        }
+    }
+    match distributions.iter().find(|locked| !is_decided(locked) && locked.wheels.is_empty()) {
+        None => Ok(Lock { distributions }),
+        Some(locked) => Err(InstallError::NotFound {
+            which: vec![format!("{}=={}", locked.name, locked.version)],
+            reason: "no wheel with a digest the package names fits".to_owned(),
+        }),
+    }
+}
+
+/// The files a pin allows that fit, without asking the index.
+fn candidates(pin: &Pin, settings: &InstallSettings, store: &WheelStore) -> Result<Vec<LockedWheel>, InstallError> {
+    let mut named: BTreeMap<Sha256, WheelName> = BTreeMap::new();
+    for file in &pin.files {
+        if let Some(name) = file.name.clone().or_else(|| store.name_of(file.digest)) {
+            named.insert(file.digest, name);
+        }
+    }
+    if pin.files.iter().any(|file| file.name.is_none())
+        && let Some(directory) = &settings.wheelhouse
+    {
+        let mut other = None;
+        for (name, digest) in in_wheelhouse(directory, pin) {
+            if pin.files.iter().any(|file| file.digest == digest) {
+                named.insert(digest, name);
+            } else {
+                other = Some((name, digest));
+            }
+        }
+        // The file is there and is not the one: to look elsewhere would hide that.
+        if let Some((wheel, got)) = other.filter(|_| named.is_empty())
+            && let [file] = pin.files.as_slice()
+        {
+            return Err(InstallError::Digest { wheel: wheel.to_string(), expected: file.digest, got });
+        }
+    }
+    let wheels = named.into_iter().filter(|(_, name)| name.is_candidate());
+    Ok(wheels.map(|(digest, file)| LockedWheel { file, url: None, digest }).collect())
+}
+
+/// Wheels of the version in the wheelhouse, with what they really are.
+fn in_wheelhouse(directory: &Path, pin: &Pin) -> Vec<(WheelName, Sha256)> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let names = entries.filter_map(|entry| WheelName::parse(entry.ok()?.file_name().to_str()?));
+    let fitting = names.filter(|name| *name.distribution() == pin.name && name.version() == pin.version);
+    fitting
+        .filter_map(|name| {
+            let file = fs::File::open(directory.join(name.to_string())).ok()?;
+            Some((name, Sha256::of_reader(file).ok()?))
+        })
+        .collect()
+}

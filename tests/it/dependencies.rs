@@ -1,0 +1,261 @@
+//! What an agent requires, from an index of the test's own to an import in the sandbox.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use par_tests::{Package, PackageIndex, Release, RunningHost, TestHost};
+
+/// Says what `thing` is and where it comes from.
+pub(crate) const MAIN: &str = "
+import json, thing
+async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        return
+    body = json.dumps({'answer': thing.answer, 'file': thing.__file__, 'cached': thing.__spec__.cached})
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    await send({'type': 'http.response.body', 'body': body.encode()})
+";
+
+pub(crate) fn thing() -> Release {
+    Release::wheel("thing", "1.0", &[("thing/__init__.py", "answer = 42\n"), ("thing/more.py", "more = 1\n")])
+}
+
+pub(crate) fn agent() -> Package {
+    Package::asgi(MAIN).file("requirements.txt", "thing\n")
+}
+
+/// Layers and what is unfinished, by name.
+fn layers(cache: &Path) -> Vec<String> {
+    let Ok(entries) = fs_err::read_dir(cache.join("deps")) else { return Vec::new() };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != "index" && name != ".gate").collect()
+}
+
+fn files(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in fs_err::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path);
+        }
+    }
+    found
+}
+
+async fn served(host: &RunningHost) {
+    let reply = host.get("/x").await.json();
+    assert_eq!(reply["answer"], 42, "{reply}");
+    assert_eq!(reply["file"], "/deps/lib/python3.14/site-packages/thing/__init__.py");
+}
+
+/// R063, R064, R066, R068, R070: dependencies are installed below the cache directory and nowhere else, with
+/// bytecode, and importable in the sandbox. A second start asks nobody.
+#[tokio::test]
+async fn dependencies_are_installed_into_the_cache_and_imported_in_the_sandbox() {
+    let index = PackageIndex::start([thing()]).await;
+    let mut host = TestHost::agent(&agent()).env("PAR_INDEX_URL", index.url()).start().await;
+
+    served(&host).await;
+    let bytecode = host.get("/x").await.json()["cached"].as_str().unwrap().replace("/deps/", "");
+    let cache = host.setup().directory().join("cache");
+    let [layer] = layers(&cache).try_into().expect("one layer");
+    assert!(cache.join("deps").join(layer).join(bytecode).is_file());
+    assert_eq!(files(&host.setup().directory().join("home")), BTreeSet::new(), "nothing outside the cache");
+    assert_eq!(host.stop().await, 0);
+
+    let asked = index.hits();
+    let again = TestHost::agent(&agent())
+        .env("PAR_INDEX_URL", index.url())
+        .env("PAR_CACHE_DIR", &cache)
+        .env("PAR_UV", "/bin/false")
+        .start()
+        .await;
+    served(&again).await;
+    assert_eq!(index.hits(), asked);
+}
+
+/// R069, hostile 67, 68: bad requirements are an exit with the line; health is never 200 and nobody is asked.
+#[tokio::test]
+async fn a_requirement_that_is_not_acceptable_is_an_exit_and_asks_nobody() {
+    let index = PackageIndex::start([thing()]).await;
+    for line in [
+        "--index-url http://elsewhere.example",
+        "-r other.txt",
+        "thing @ https://elsewhere.example/x.whl",
+        "thing; os_name",
+    ] {
+        let package = agent().file("requirements.txt", format!("thing\n{line}\n"));
+        let host = TestHost::agent(&package).env("PAR_INDEX_URL", index.url()).refused().await;
+
+        let text = host.wait_for_event("Boot failed").await;
+        assert!(text.text_of("error").contains("`requirements.txt` line 2"), "{}", text.text);
+        assert!(host.events("Runtime ready").is_empty());
+    }
+    assert_eq!(index.hits(), 0);
+}
+
+/// R069, hostile 65: a name the operator's index does not have is asked for there and nowhere else.
+#[tokio::test]
+async fn a_name_the_index_does_not_have_is_an_exit_with_the_name() {
+    let index = PackageIndex::start([thing()]).await;
+    let package = agent().file("requirements.txt", "thing\ninternal-name\n");
+
+    let host = TestHost::agent(&package).env("PAR_INDEX_URL", index.url()).refused().await;
+
+    let line = host.wait_for_event("Boot failed").await;
+    assert_eq!(line.text_of("error"), "agent `probe` needs `internal-name`, which the package index does not have");
+}
+
+/// R067, R071, hostile 69: a resolver that does not come back is stopped, and the exit is a controlled one.
+#[tokio::test]
+async fn installing_that_takes_too_long_is_a_controlled_exit() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/simple", silent.local_addr().unwrap());
+
+    let host = TestHost::agent(&agent()).env("PAR_INDEX_URL", url).env("INSTALL_TIMEOUT_SEC", "1").refused().await;
+
+    let line = host.wait_for_event("Boot failed").await;
+    assert_eq!(line.text_of("error"), "installing the dependencies of agent `probe` timed out after 1 s");
+    assert_eq!(layers(&host.setup().directory().join("cache")), Vec::<String>::new());
+}
+
+/// Hostile 59, 60, 61, 63, 70, 71: wheels that would run at start, replace a module, or are not what they say.
+#[tokio::test]
+async fn hostile_wheels_are_refused_by_name_before_anything_is_loaded() {
+    let init = ("thing/__init__.py", "answer = 42\n");
+    let cases = [
+        (Release::wheel("thing", "1.0", &[init, ("sitecustomize.py", "")]), "sitecustomize.py"),
+        (Release::wheel("thing", "1.0", &[init, ("json.py", "")]), "json.py"),
+        (Release::wheel("thing", "1.0", &[init, ("par_guest/__init__.py", "")]), "par_guest"),
+        (Release::wheel("thing", "1.0", &[init, ("thing/core.txt", "\u{7f}ELF\u{2}")]), "native code for Linux"),
+        (Release::wheel("thing", "1.0", &[init, ("thing/secret.pyc", "bytecode")]), "bytecode without its source"),
+        (Release::wheel("thing", "1.0", &[init, ("thing-1.0.data/stdlib/os.py", "")]), "no place of a virtual"),
+    ];
+    for (wheel, expected) in cases {
+        let index = PackageIndex::start([wheel]).await;
+        let host = TestHost::agent(&agent()).env("PAR_INDEX_URL", index.url()).refused().await;
+
+        let line = host.wait_for_event("Boot failed").await;
+        assert!(line.text_of("error").contains(expected), "{}", line.text);
+        assert_eq!(layers(&host.setup().directory().join("cache")), Vec::<String>::new());
+    }
+    // Left out and said, not refused: nothing in the guest would run it.
+    let index =
+        PackageIndex::start([Release::wheel("thing", "1.0", &[init, ("thing.pth", "import os; os._exit(1)\n")])]).await;
+    let host = TestHost::agent(&agent()).env("PAR_INDEX_URL", index.url()).start().await;
+    served(&host).await;
+    assert_eq!(host.wait_for_event("Dependency file left out").await.text_of("path"), "thing.pth");
+}
+
+/// Hostile 65, 66: with a lock a start needs neither resolver nor index; with one other byte in a wheel there is no
+/// start, and the wheel is named.
+#[tokio::test]
+async fn a_package_with_a_lock_starts_offline_and_not_with_another_byte() {
+    let index = PackageIndex::start([thing()]).await;
+    let setup = TestHost::agent(&agent()).env("PAR_INDEX_URL", index.url());
+    let package = setup.package().to_owned();
+    let mut locking = setup.for_people().args(["lock".into(), package.clone().into_os_string()]).spawn();
+    assert_eq!(locking.wait_exit().await, 0, "{}", locking.standard_error().await);
+    let lock = fs_err::read_to_string(package.join("pylock.toml")).unwrap();
+    assert!(lock.contains(&thing().digest()) && lock.contains("tree = \"sha256:"), "{lock}");
+
+    let offline = |bytes: &[u8]| {
+        let host = TestHost::agent(&agent().file("pylock.toml", lock.clone()));
+        let wheelhouse = host.directory().join("wheelhouse");
+        fs_err::create_dir(&wheelhouse).unwrap();
+        fs_err::write(wheelhouse.join(thing().file()), bytes).unwrap();
+        host.env("WHEELHOUSE_DIR", wheelhouse).env("WHEELHOUSE_OFFLINE", "true").env("PAR_UV", "/bin/false")
+    };
+    let asked = index.hits();
+    let host = offline(thing().content()).start().await;
+    served(&host).await;
+
+    let mut altered = thing().content().to_vec();
+    let middle = altered.len() / 2;
+    altered[middle] ^= 1;
+    let refused = offline(&altered).refused().await;
+    let line = refused.wait_for_event("Boot failed").await;
+    assert!(line.text_of("error").starts_with("digest mismatch for `thing-1.0-py3-none-any.whl`"), "{}", line.text);
+    assert_eq!(index.hits(), asked);
+}
+
+/// Hostile 185: killed at twenty points of an installation, the next start is clean and right every time.
+#[tokio::test]
+async fn a_process_killed_while_it_installs_leaves_nothing_that_is_wrong() {
+    let text = "value = 'x' * 10\n".repeat(100);
+    let many: Vec<Release> = (0..12)
+        .map(|number| {
+            let name = format!("part{number}");
+            let files: Vec<(String, &str)> =
+                (0..20).map(|file| (format!("{name}/m{file}.py"), text.as_str())).collect();
+            let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), *text)).collect();
+            Release::wheel(&name, "1.0", &files)
+        })
+        .collect();
+    let requirements = (0..12).map(|number| format!("part{number}\n")).collect::<String>() + "thing\n";
+    let index = PackageIndex::start(many.into_iter().chain([thing()])).await;
+    let package = Package::asgi(MAIN).file("requirements.txt", requirements);
+    let setup = |cache: &Path| TestHost::agent(&package).env("PAR_INDEX_URL", index.url()).env("PAR_CACHE_DIR", cache);
+    let root = tempfile::tempdir().unwrap();
+    let whole = root.path().join("whole");
+    let started = std::time::Instant::now();
+    let mut host = setup(&whole).start().await;
+    let took = started.elapsed();
+    assert_eq!(host.stop().await, 0);
+    let expected: BTreeSet<PathBuf> =
+        files(&whole.join("deps")).into_iter().map(|path| path.strip_prefix(&whole).unwrap().to_owned()).collect();
+
+    for point in 0..20_u32 {
+        let cache = root.path().join(format!("killed-{point}"));
+        let victim = setup(&cache).spawn();
+        // Wherever this is on this machine: the promise holds at every point.
+        tokio::time::sleep(took * point / 20).await;
+        victim.kill().await;
+
+        let mut next = setup(&cache).start().await;
+        served(&next).await;
+        assert_eq!(next.stop().await, 0);
+        let found = files(&cache.join("deps")).into_iter().map(|path| path.strip_prefix(&cache).unwrap().to_owned());
+        assert_eq!(found.collect::<BTreeSet<PathBuf>>(), expected, "killed at {point} of 20");
+        fs_err::remove_dir_all(&cache).unwrap();
+    }
+}
+
+/// Hostile 72: the resolver inherits nothing that could hold a secret.
+#[tokio::test]
+async fn the_resolver_sees_nothing_of_the_environment_of_the_process() {
+    let index = PackageIndex::start([thing()]).await;
+    let setup = TestHost::agent(&agent()).env("PAR_INDEX_URL", index.url());
+    let seen = setup.directory().join("seen");
+    let uv = setup.directory().join("uv");
+    fs_err::write(&uv, format!("#!/bin/sh\n/usr/bin/env >> {}\nexit 1\n", seen.display())).unwrap();
+    fs_err::set_permissions(&uv, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+
+    let _refused = setup
+        .env("PAR_UV", &uv)
+        .env("AWS_ACCESS_KEY_ID", "5ec4e7")
+        .env("AWS_SECRET_ACCESS_KEY", "5ec4e7")
+        .env("PIP_INDEX_URL", "https://user:5ec4e7@index.example/simple")
+        .env("UV_INDEX", "https://user:5ec4e7@index.example/simple")
+        .refused()
+        .await;
+
+    let text = fs_err::read_to_string(seen).unwrap();
+    assert!(text.contains("PATH=") && !text.contains("5ec4e7"), "{text}");
+}
+
+/// What `par check` says about a lock.
+#[tokio::test]
+async fn par_check_says_that_a_package_is_locked() {
+    let package = agent().file("pylock.toml", "lock-version = \"1.0\"\npackages = []\n");
+    let setup = TestHost::agent(&package);
+    let path = setup.package().to_owned();
+    let mut host = setup.for_people().args(["check".into(), path.into_os_string()]).spawn();
+
+    assert_eq!(host.wait_exit().await, 0);
+
+    let text = host.violations().join("\n");
+    assert!(text.contains("locked by pylock.toml"), "{text}");
+}

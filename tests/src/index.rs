@@ -1,0 +1,203 @@
+//! A package index of a test's own, on loopback, and what lies on it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::get;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+/// A file as an index serves it: a wheel or a source distribution.
+#[derive(Debug, Clone)]
+pub struct Release {
+    project: String,
+    file: String,
+    content: Vec<u8>,
+}
+
+impl Release {
+    /// A pure wheel with these files beside its metadata.
+    #[must_use]
+    pub fn wheel(project: &str, version: &str, files: &[(&str, &str)]) -> Self {
+        Self::wheel_of(project, version, "", files)
+    }
+
+    /// A pure wheel that requires something.
+    #[must_use]
+    pub fn wheel_of(project: &str, version: &str, requires: &str, files: &[(&str, &str)]) -> Self {
+        let stem = format!("{}-{version}", project.replace('-', "_"));
+        let requires = if requires.is_empty() { String::new() } else { format!("Requires-Dist: {requires}\n") };
+        let metadata = format!("Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n{requires}");
+        let mut all: Vec<(String, String)> =
+            files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
+        all.push((format!("{stem}.dist-info/METADATA"), metadata));
+        let wheel = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+        all.push((format!("{stem}.dist-info/WHEEL"), wheel.to_owned()));
+        let mut record = String::new();
+        for (path, text) in &all {
+            let _ = writeln!(record, "{path},sha256={},{}", base64(&Sha256::digest(text)), text.len());
+        }
+        let _ = writeln!(record, "{stem}.dist-info/RECORD,,");
+        all.push((format!("{stem}.dist-info/RECORD"), record));
+
+        let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (path, text) in all {
+            zip.start_file(path, SimpleFileOptions::default()).unwrap();
+            zip.write_all(text.as_bytes()).unwrap();
+        }
+        let content = zip.finish().unwrap().into_inner();
+        Self { project: project.to_owned(), file: format!("{stem}-py3-none-any.whl"), content }
+    }
+
+    /// A source distribution with these files.
+    #[must_use]
+    pub fn source(project: &str, version: &str, files: &[(&str, &str)]) -> Self {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        for (path, text) in files {
+            encoder.write_all(&header(&format!("{project}-{version}/{path}"), text.len())).unwrap();
+            let mut padded = text.as_bytes().to_vec();
+            padded.resize(text.len().div_ceil(512) * 512, 0);
+            encoder.write_all(&padded).unwrap();
+        }
+        encoder.write_all(&[0; 1024]).unwrap();
+        let content = encoder.finish().unwrap();
+        Self { project: project.to_owned(), file: format!("{project}-{version}.tar.gz"), content }
+    }
+
+    /// Its file name.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn content(&self) -> &[u8] {
+        &self.content
+    }
+
+    /// Its digest, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        Sha256::digest(&self.content).iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+/// The header of one file in a tar archive.
+fn header(path: &str, size: usize) -> [u8; 512] {
+    let mut header = [0; 512];
+    let mut put = |at: usize, text: &str| header[at..at + text.len()].copy_from_slice(text.as_bytes());
+    put(0, path);
+    put(100, "0000644\0");
+    put(108, "0000000\0");
+    put(116, "0000000\0");
+    put(124, &format!("{size:011o}\0"));
+    put(136, "00000000000\0");
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    header
+}
+
+/// Unpadded, with the letters URLs may have.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - three.len()));
+        for letter in 0..=three.len() {
+            text.push(char::from(LETTERS[bits >> (18 - 6 * letter) & 63]));
+        }
+    }
+    text
+}
+
+/// A package index. Dropping it closes it.
+#[derive(Debug)]
+pub struct PackageIndex {
+    port: u16,
+    shared: Arc<Shared>,
+    serving: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    releases: Mutex<BTreeMap<String, Vec<Release>>>,
+    hits: AtomicUsize,
+}
+
+impl PackageIndex {
+    /// Serves these releases.
+    pub async fn start(releases: impl IntoIterator<Item = Release>) -> Self {
+        let shared = Arc::new(Shared::default());
+        for release in releases {
+            shared.releases.lock().unwrap().entry(release.project.clone()).or_default().push(release);
+        }
+        let app = Router::new()
+            .route("/simple/{project}/", get(page))
+            .route("/files/{file}", get(file))
+            .with_state(Arc::clone(&shared));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = tokio::spawn(async move {
+            let _ = axum::serve(listener, app).await;
+        });
+        Self { port, shared, serving }
+    }
+
+    /// What `PAR_INDEX_URL` is to be.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/simple", self.port)
+    }
+
+    /// Requests so far.
+    #[must_use]
+    pub fn hits(&self) -> usize {
+        self.shared.hits.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for PackageIndex {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+async fn page(State(shared): State<Arc<Shared>>, Path(project): Path<String>) -> Response {
+    shared.hits.fetch_add(1, Ordering::SeqCst);
+    let releases = shared.releases.lock().unwrap();
+    let Some(releases) = releases.get(&project) else { return StatusCode::NOT_FOUND.into_response() };
+    let mut page = String::from("<!DOCTYPE html><html><body>\n");
+    for release in releases {
+        let (file, digest) = (&release.file, release.digest());
+        let _ = writeln!(page, "<a href=\"../../files/{file}#sha256={digest}\">{file}</a><br/>");
+    }
+    Html(page + "</body></html>").into_response()
+}
+
+async fn file(State(shared): State<Arc<Shared>>, Path(file): Path<String>) -> Response {
+    shared.hits.fetch_add(1, Ordering::SeqCst);
+    let releases = shared.releases.lock().unwrap();
+    match releases.values().flatten().find(|release| release.file == file) {
+        Some(release) => release.content.clone().into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
