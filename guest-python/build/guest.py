@@ -7,6 +7,8 @@ import shutil
 import tomllib
 from pathlib import Path
 
+from build.binaryen import inputs as optimizer_inputs
+from build.binaryen import optimize
 from build.cache import copy_tree, entry, link_tree, remove
 from build.component import INSIDE, componentize
 from build.errors import BuildError
@@ -34,6 +36,9 @@ OWN_PYTHON = [GUEST_PYTHON / "src", GUEST_PYTHON / "platform"]
 TRIAL = GUEST_PYTHON / "build/trial"
 """The agent a guest has to serve before it is published."""
 
+LINKER = REPOSITORY / "host/crates/sandbox/src/bin/par-link"
+"""What makes one module of the component's many."""
+
 ENGINE = [
     REPOSITORY / "host/crates/sandbox/src/engine.rs",
     REPOSITORY / "host/crates/sandbox/src/bin/par-precompile.rs",
@@ -49,7 +54,8 @@ def component_key() -> str:
     return (
         Inputs("component")
         .value("layers", [standard_library_key(), platform_key()])
-        .files(WIT, PREIMPORT, PINNED, *OWN_PYTHON, INSIDE, Path(__file__))
+        .value("linker", [optimizer_inputs(), _locked("wasm-encoder", "wasmparser")])
+        .files(WIT, PREIMPORT, PINNED, *OWN_PYTHON, INSIDE, LINKER, Path(__file__))
         .key()
     )
 
@@ -59,7 +65,7 @@ def guest_key() -> str:
     return (
         Inputs("guest")
         .value("component", component_key())
-        .value("engine", _engine())
+        .value("engine", _locked("wasmtime", "cranelift", "pulley"))
         .files(*ENGINE, TRIAL)
         .key()
     )
@@ -84,21 +90,26 @@ def component() -> Path:
     """A directory with `agent.wasm`, the `platform/` it was made from, and `report.json`."""
 
     def make(directory: Path) -> None:
-        platform, boot = directory / "platform", directory / "boot"
+        platform, boot, notes = directory / "platform", directory / "boot", directory / "notes"
         link_tree(platform_libraries(), platform)
         for source in OWN_PYTHON:
             copy_tree(source, platform)
         _refuse_shadows(platform, standard_library())
+        notes.mkdir()
         copy_tree(INSIDE, boot)
         shutil.copy(PREIMPORT, boot)
         componentize(
             WIT,
             WORLD,
             APPLICATION,
-            [boot, platform, directory],
-            directory / "agent.wasm",
+            # Extensions are looked for in all three, so none may be inside another.
+            [boot, platform, notes],
+            directory / "unlinked.wasm",
             what="make the component",
         )
+        _link(directory)
+        (notes / "report.json").rename(directory / "report.json")
+        remove(notes)
         remove(boot)
         if component_key() != key:
             raise BuildError("the sources of the guest changed while it was built", "run it again")
@@ -112,6 +123,20 @@ def _refuse_shadows(platform: Path, standard: Path) -> None:
     own = {path.name for path in platform.iterdir()} - {"__pycache__"}
     if shadows := own & {path.name for path in standard.iterdir()}:
         raise BuildError(f"the platform libraries bring `{min(shadows)}`, a name of Python's own")
+
+
+def _link(directory: Path) -> None:
+    """Makes `agent.wasm` of `unlinked.wasm`; only new code has to be optimised."""
+    unlinked, code = directory / "unlinked.wasm", directory / "code.wasm"
+    _run_host("par-link", ["code", unlinked, code], what="link the component")
+    optimized = optimize(code)
+    _run_host(
+        "par-link",
+        ["join", unlinked, optimized, directory / "agent.wasm"],
+        what="put the linked component together",
+    )
+    remove(code)
+    remove(unlinked)
 
 
 def _precompile(directory: Path) -> None:
@@ -180,11 +205,11 @@ def _distributions(platform: Path) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _engine() -> dict[str, str]:
-    """The locked versions of the engine and of the compiler it brings."""
+def _locked(*prefixes: str) -> dict[str, str]:
+    """The locked versions of the crates whose names begin with one of `prefixes`."""
     locked = tomllib.loads((REPOSITORY / "Cargo.lock").read_text())["package"]
     return {
         package["name"]: package["version"]
         for package in locked
-        if package["name"].startswith(("wasmtime", "cranelift", "pulley"))
+        if package["name"].startswith(prefixes)
     }

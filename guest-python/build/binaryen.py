@@ -1,0 +1,72 @@
+"""Optimises WebAssembly with `wasm-opt` of the Binaryen project, which comes from Debian."""
+
+import json
+import shutil
+from pathlib import Path
+
+from build.cache import entry
+from build.errors import BuildError
+from build.key import Inputs, file_digest
+from build.paths import GUEST_PYTHON
+from build.run import run
+from extensions.debian import unpack_packages
+
+VERSION = "108"
+"""Of Binaryen in Debian 12. Another one may optimise differently: measure before changing it."""
+
+OPTIONS = [
+    "-O3",
+    "--debuginfo",
+    # The features the guest's libraries were built with, all of which the engine has.
+    "--enable-bulk-memory",
+    "--enable-extended-const",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-simd",
+]
+"""For speed, and with the names of functions, by which traps and profiles are read."""
+
+
+def inputs() -> list[str]:
+    """What decides, beside the code, what comes of it."""
+    return [VERSION, *OPTIONS]
+
+
+def optimize(module: Path) -> Path:
+    """The core module `module`, optimised, from the cache when it is the same code."""
+
+    def make(directory: Path) -> None:
+        run(
+            [_wasm_opt(), *OPTIONS, module, "--output", directory / "code.wasm"],
+            what="optimise the code of the guest",
+        )
+
+    key = Inputs("optimized").value("optimizer", inputs()).value("code", file_digest(module)).key()
+    return entry("optimized", key, make, "the optimised code of the guest") / "code.wasm"
+
+
+def _wasm_opt() -> Path:
+    """The program, fetched when this is the first build that needs it."""
+
+    def make(directory: Path) -> None:
+        work = directory / "work"
+        work.mkdir()
+        packages = unpack_packages(["binaryen"], directory / "root", work)
+        if packages["binaryen"].partition("-")[0] != VERSION:
+            raise BuildError(
+                f"the guest is optimised by Binaryen {VERSION}, Debian has {packages['binaryen']}",
+                "set `VERSION` in `guest-python/build/binaryen.py` and run the tests",
+            )
+        (directory / "packages.json").write_text(json.dumps(packages, indent=2) + "\n")
+        shutil.rmtree(work)
+
+    key = (
+        Inputs("binaryen")
+        .value("version", VERSION)
+        .files(Path(__file__), GUEST_PYTHON / "extensions/debian.py")
+        .key()
+    )
+    return entry("binaryen", key, make, "Binaryen") / "root/usr/bin/wasm-opt"

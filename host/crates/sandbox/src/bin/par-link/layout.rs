@@ -1,0 +1,232 @@
+//! Writes the merged module.
+
+use std::collections::{BTreeSet, HashMap};
+
+use wasm_encoder::reencode::Reencode;
+use wasm_encoder::{
+    CodeSection, DataSection, ElementSection, EntityType, ExportSection, FunctionSection, GlobalSection, ImportSection,
+    MemorySection, NameMap, NameSection, TableSection, TypeSection,
+};
+use wasmparser::FuncType;
+
+use super::graph::{Graph, Kind};
+use super::reach::Root;
+use super::renumber::{GlobalTarget, Renumber};
+use super::resolve::{Item, Linker, Spaces};
+use super::{LinkError, unexpected};
+
+/// The one module that takes the place of its members.
+pub(crate) struct Merged<'a> {
+    /// Which instances of the component are part of it, by index.
+    pub(crate) is_member: Vec<bool>,
+    /// The module without its data.
+    pub(crate) code: Vec<u8>,
+    /// What its memory begins with.
+    pub(crate) data: DataSection,
+    /// The functions it imports, as indices of the component; the n-th is called `n`.
+    pub(crate) imports: Vec<u32>,
+    /// The name of each export, by the member and the name it had there.
+    pub(crate) exports: HashMap<(usize, &'a str), String>,
+}
+
+impl<'a> Merged<'a> {
+    /// Links the core modules of `graph`.
+    pub(crate) fn link(graph: &Graph<'a>) -> Result<Self, LinkError> {
+        let linker = Linker::new(graph)?;
+        let spaces = Spaces::resolve(&linker)?;
+        let roots = linker.roots()?;
+        let reachable = linker.reachable(&spaces, &roots)?;
+        let constants = linker.constants(&spaces, &roots, &reachable)?;
+        Layout::new(&linker, &spaces, &reachable, &constants)?.encode(&roots)
+    }
+}
+
+/// The index spaces of the merged module.
+struct Layout<'l, 'g, 'a> {
+    linker: &'l Linker<'g, 'a>,
+    types: TypeSection,
+    imports: ImportSection,
+    imported: Vec<u32>,
+    functions: HashMap<Item, u32>,
+    tables: HashMap<Item, u32>,
+    memories: HashMap<Item, u32>,
+    globals: HashMap<Item, u32>,
+    order: Vec<Item>,
+    renumber: HashMap<usize, Renumber>,
+}
+
+impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
+    fn new(
+        linker: &'l Linker<'g, 'a>,
+        spaces: &Spaces,
+        reachable: &BTreeSet<Item>,
+        constants: &HashMap<Item, i32>,
+    ) -> Result<Self, LinkError> {
+        let mut layout = Self {
+            linker,
+            types: TypeSection::new(),
+            imports: ImportSection::new(),
+            imported: Vec::new(),
+            functions: HashMap::new(),
+            tables: HashMap::new(),
+            memories: HashMap::new(),
+            globals: HashMap::new(),
+            order: Vec::new(),
+            renumber: HashMap::new(),
+        };
+        let mut known_types: HashMap<FuncType, u32> = HashMap::new();
+        for &instance in &linker.members {
+            let (module, _) = linker.module(instance)?;
+            let mut types = Vec::new();
+            for ty in &module.types {
+                let next = known_types.len() as u32;
+                let index = *known_types.entry(ty.clone()).or_insert(next);
+                if index == next {
+                    layout.types.ty().func_type(&Renumber::default().func_type(ty.clone())?);
+                }
+                types.push(index);
+            }
+            layout.renumber.insert(instance, Renumber { types, ..Renumber::default() });
+        }
+        // Outside functions come first in the index space, in the order of the component.
+        for &item in reachable {
+            if let Item::Outside(index) = item {
+                layout.functions.insert(item, layout.imported.len() as u32);
+                layout.imported.push(index);
+            }
+        }
+        let mut signature: HashMap<Item, u32> = HashMap::new();
+        for &instance in &linker.members {
+            let (module, _) = linker.module(instance)?;
+            for (import, &item) in module.imported(Kind::Function).zip(&spaces.members[&instance].functions) {
+                if let (wasmparser::TypeRef::Func(ty), Item::Outside(_)) = (import.ty, item) {
+                    signature.insert(item, layout.renumber[&instance].types[ty as usize]);
+                }
+            }
+        }
+        for (name, &index) in layout.imported.iter().enumerate() {
+            let ty = signature[&Item::Outside(index)];
+            layout.imports.import("", &name.to_string(), EntityType::Function(ty));
+        }
+        for &item in reachable {
+            if matches!(item, Item::Own { .. }) {
+                layout.functions.insert(item, (layout.imported.len() + layout.order.len()) as u32);
+                layout.order.push(item);
+            }
+        }
+        for &instance in &linker.members {
+            let (module, _) = linker.module(instance)?;
+            let own = |count: usize| (0..count as u32).map(move |index| Item::Own { instance, index });
+            for item in own(module.tables.len()) {
+                let next = layout.tables.len() as u32;
+                layout.tables.insert(item, next);
+            }
+            for item in own(module.memories.len()) {
+                let next = layout.memories.len() as u32;
+                layout.memories.insert(item, next);
+            }
+            for item in own(module.globals.len()) {
+                if !constants.contains_key(&item) {
+                    let next = layout.globals.len() as u32;
+                    layout.globals.insert(item, next);
+                }
+            }
+        }
+        for &instance in &linker.members {
+            let space = &spaces.members[&instance];
+            let functions = space.functions.iter().map(|item| layout.functions.get(item).copied()).collect();
+            let tables = space.tables.iter().map(|item| layout.tables.get(item).copied()).collect();
+            let memories = space.memories.iter().map(|item| layout.memories.get(item).copied()).collect();
+            let globals = space
+                .globals
+                .iter()
+                .map(|item| match constants.get(item) {
+                    Some(&value) => Ok(GlobalTarget::Constant(value)),
+                    None => layout.globals.get(item).map(|&index| GlobalTarget::Index(index)).ok_or(()),
+                })
+                .collect::<Result<_, ()>>()
+                .map_err(|()| unexpected("a global no member defines"))?;
+            if let Some(renumber) = layout.renumber.get_mut(&instance) {
+                *renumber = Renumber { functions, tables, memories, globals, ..std::mem::take(renumber) };
+            }
+        }
+        Ok(layout)
+    }
+
+    fn encode(mut self, roots: &[Root<'a>]) -> Result<Merged<'a>, LinkError> {
+        let mut functions = FunctionSection::new();
+        let mut code = CodeSection::new();
+        let mut names = NameMap::new();
+        for &item in &self.order {
+            let Item::Own { instance, index } = item else { continue };
+            let (module, _) = self.linker.module(instance)?;
+            let renumber = self.renumber.get_mut(&instance).ok_or_else(|| unexpected("no member"))?;
+            functions.function(renumber.type_index(module.functions[index as usize])?);
+            renumber.parse_function_body(&mut code, module.bodies[index as usize].clone())?;
+            let imported = module.imported(Kind::Function).count() as u32;
+            if let Some(name) = module.names.get(&(index + imported)) {
+                names.append(self.functions[&item], name);
+            }
+        }
+        let mut tables = TableSection::new();
+        let mut memories = MemorySection::new();
+        let mut globals = GlobalSection::new();
+        let mut elements = ElementSection::new();
+        let mut data = DataSection::new();
+        for &instance in &self.linker.members {
+            let (module, _) = self.linker.module(instance)?;
+            let renumber = self.renumber.get_mut(&instance).ok_or_else(|| unexpected("no member"))?;
+            for table in &module.tables {
+                // No code grows it, and a table that cannot grow is cheaper to call through.
+                let mut fixed = table.clone();
+                fixed.ty.maximum = Some(fixed.ty.initial);
+                renumber.parse_table(&mut tables, fixed)?;
+            }
+            for memory in &module.memories {
+                memories.memory(renumber.memory_type(*memory)?);
+            }
+            for (index, global) in module.globals.iter().enumerate() {
+                if self.globals.contains_key(&Item::Own { instance, index: index as u32 }) {
+                    renumber.parse_global(&mut globals, global.clone())?;
+                }
+            }
+            for element in &module.elements {
+                renumber.parse_element(&mut elements, element.clone())?;
+            }
+            for segment in &module.data {
+                renumber.parse_data(&mut data, segment.clone())?;
+            }
+        }
+        let (exports, section) = self.exports(roots)?;
+        let mut naming = NameSection::new();
+        naming.functions(&names);
+        let mut module = wasm_encoder::Module::new();
+        module.section(&self.types).section(&self.imports).section(&functions).section(&tables).section(&memories);
+        module.section(&globals).section(&section).section(&elements).section(&code).section(&naming);
+        Ok(Merged {
+            is_member: self.linker.is_member.clone(),
+            code: module.finish(),
+            data,
+            imports: self.imported,
+            exports,
+        })
+    }
+
+    fn exports(&self, roots: &[Root<'a>]) -> Result<(HashMap<(usize, &'a str), String>, ExportSection), LinkError> {
+        let mut names = HashMap::new();
+        let mut section = ExportSection::new();
+        for (number, root) in roots.iter().enumerate() {
+            let space = match root.kind {
+                Kind::Function => &self.functions,
+                Kind::Table => &self.tables,
+                Kind::Memory => &self.memories,
+                Kind::Global => &self.globals,
+            };
+            let index = *space.get(&root.item).ok_or_else(|| unexpected(format!("no item `{}`", root.name)))?;
+            let name = number.to_string();
+            section.export(&name, root.kind.into(), index);
+            names.insert((root.instance, root.name), name);
+        }
+        Ok((names, section))
+    }
+}
