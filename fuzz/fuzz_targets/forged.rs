@@ -72,7 +72,7 @@ fn tell(decisions: &mut Decisions<'_>) -> Story {
             }
         };
         let size = usize::from(decisions.next()) * 16;
-        let (entry, content) = if decisions.next() % 2 == 0 {
+        let (entry, content) = if decisions.next().is_multiple_of(2) {
             let content: Vec<u8> = (0..size).map(|at| at.to_le_bytes()[0]).collect();
             let crc = forge::crc32(&content);
             let length = u32::try_from(size).expect("it is small");

@@ -1,7 +1,5 @@
 //! What the targets start from: the hostile cases as the tests forge them, and honest inputs beside them.
 
-#![expect(clippy::disallowed_methods, reason = "the runner names a directory, and files of the repository are read")]
-
 use std::io;
 use std::path::Path;
 
