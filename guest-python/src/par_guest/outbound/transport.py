@@ -342,5 +342,3 @@ def install() -> None:
     }
     for name, method in methods.items():
         setattr(HostLoop, name, method)
-
-
