@@ -41,7 +41,6 @@ impl RepeatedRandom {
 impl TryRng for RepeatedRandom {
     type Error = Infallible;
 
-    #[expect(clippy::cast_possible_truncation, reason = "the upper half of a 64-bit number")]
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
         Ok((self.next() >> 32) as u32)
     }

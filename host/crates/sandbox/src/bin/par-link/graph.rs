@@ -21,10 +21,13 @@ pub(crate) struct Graph<'a> {
     pub(crate) canonical_uses: Vec<(Kind, u32)>,
 }
 
+/// The arguments of an instance: other instances by name.
+pub(crate) type Arguments<'a> = Vec<(&'a str, usize)>;
+
 /// One core instance.
 pub(crate) enum CoreInstance<'a> {
     /// An instance of a module; its arguments are instances by name.
-    Module { module: usize, arguments: Vec<(&'a str, usize)> },
+    Module { module: usize, arguments: Arguments<'a> },
     /// Items gathered under names, to be an argument.
     Exports(Vec<(&'a str, Kind, u32)>),
 }
@@ -43,8 +46,7 @@ impl<'a> Graph<'a> {
     pub(crate) fn parse(component: &'a [u8]) -> Result<Self, LinkError> {
         let mut graph = Self::default();
         let mut depth = 0;
-        let mut parser = Parser::new(0).parse_all(component);
-        while let Some(payload) = parser.next() {
+        for payload in Parser::new(0).parse_all(component) {
             match payload? {
                 Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                     return Err(unexpected("a core module"));

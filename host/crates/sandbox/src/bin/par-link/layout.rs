@@ -15,6 +15,9 @@ use super::renumber::{GlobalTarget, Renumber};
 use super::resolve::{Item, Linker, Spaces};
 use super::{LinkError, unexpected};
 
+/// The name of each export of the merged module, by the member and the name it had there.
+pub(crate) type Exports<'a> = HashMap<(usize, &'a str), String>;
+
 /// The one module that takes the place of its members.
 pub(crate) struct Merged<'a> {
     /// Which instances of the component are part of it, by index.
@@ -26,7 +29,7 @@ pub(crate) struct Merged<'a> {
     /// The functions it imports, as indices of the component; the n-th is called `n`.
     pub(crate) imports: Vec<u32>,
     /// The name of each export, by the member and the name it had there.
-    pub(crate) exports: HashMap<(usize, &'a str), String>,
+    pub(crate) exports: Exports<'a>,
 }
 
 impl<'a> Merged<'a> {
@@ -212,7 +215,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
         })
     }
 
-    fn exports(&self, roots: &[Root<'a>]) -> Result<(HashMap<(usize, &'a str), String>, ExportSection), LinkError> {
+    fn exports(&self, roots: &[Root<'a>]) -> Result<(Exports<'a>, ExportSection), LinkError> {
         let mut names = HashMap::new();
         let mut section = ExportSection::new();
         for (number, root) in roots.iter().enumerate() {

@@ -13,6 +13,7 @@
 //!
 //! The code is written without the memory's contents: it only depends on the libraries, so it
 //! need not be optimised again when nothing but Python code has changed.
+#![expect(clippy::cast_possible_truncation, reason = "a WebAssembly module counts its items in 32 bits")]
 
 mod graph;
 mod join;

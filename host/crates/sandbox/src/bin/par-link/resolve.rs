@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::graph::{CoreInstance, Graph, Kind, Origin};
+use super::graph::{Arguments, CoreInstance, Graph, Kind, Origin};
 use super::module::Module;
 use super::{LinkError, unexpected};
 
@@ -48,7 +48,7 @@ impl<'g, 'a> Linker<'g, 'a> {
         Ok(())
     }
 
-    pub(crate) fn module(&self, instance: usize) -> Result<(&Module<'a>, &[(&'a str, usize)]), LinkError> {
+    pub(crate) fn module(&self, instance: usize) -> Result<(&Module<'a>, &Arguments<'a>), LinkError> {
         match &self.graph.instances[instance] {
             CoreInstance::Module { module, arguments } => Ok((&self.graph.modules[*module], arguments)),
             CoreInstance::Exports(_) => Err(unexpected("an alias of gathered items")),
