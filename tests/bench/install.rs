@@ -169,7 +169,7 @@ impl Site {
             "manylinux_2_17_x86_64",
             "--only-binary=:all:",
         ]);
-        command.args(["--quiet", "--no-cache-dir", "--disable-pip-version-check"]);
+        command.args(["--quiet", "--no-cache-dir", "--disable-pip-version-check", "--ignore-requires-python"]);
         self.timed(command)
     }
 

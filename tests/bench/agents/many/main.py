@@ -1,10 +1,10 @@
 """Imports some of what it needs, as a real agent would."""
 
-import boto3  # noqa: F401
-import django.db.models  # noqa: F401
+import babel.numbers  # noqa: F401
+import django.forms  # noqa: F401
+import docutils.core  # noqa: F401
 import flask
-import networkx  # noqa: F401
-import rich.console  # noqa: F401
+import tomlkit  # noqa: F401
 
 app = flask.Flask(__name__)
 
