@@ -1,8 +1,8 @@
 //! From where a package is to bytes that were checked: digest, size, signature.
 //!
 //! A package of this machine is opened, one of another is streamed to disk while it is hashed
-//! ([`transfer`]). One whose digest is known is kept, and found again without the network
-//! ([`store`]). What leaves this module is an open file: the bytes that were checked are the
+//! (`transfer`). One whose digest is known is kept, and found again without the network
+//! (`store`). What leaves this module is an open file: the bytes that were checked are the
 //! bytes that are unpacked, whatever happens to any path meanwhile.
 
 mod address;
