@@ -4,7 +4,7 @@
 
 use std::io::{Cursor, Write as _};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -22,18 +22,31 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 const MIB: usize = 1 << 20;
 
-/// Most bytes that were allocated at once beyond those that were before.
-fn peak<T>(work: impl FnOnce() -> T) -> usize {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    ALLOCATOR.reset_peak_usage();
-    let before = ALLOCATOR.current_usage();
-    drop(work());
-    ALLOCATOR.peak_usage().saturating_sub(before)
+/// The only test that runs: what it measures is its own, and what the others prepare is not counted.
+struct Alone {
+    _others_wait: MutexGuard<'static, ()>,
 }
 
-fn assert_cheap(what: &str, most: usize, work: impl FnOnce()) {
-    let peak = peak(work);
-    assert!(peak < most, "{what} allocated {peak} bytes, expected less than {most}");
+impl Alone {
+    /// Waits for the test that runs; taken before a test allocates anything.
+    fn new() -> Self {
+        // A test that failed leaves nothing behind that another one would count.
+        Self { _others_wait: ALONE.lock().unwrap_or_else(PoisonError::into_inner) }
+    }
+
+    /// Most bytes that were allocated at once beyond those that were before.
+    #[expect(clippy::unused_self, reason = "whoever measures shows that no other test runs")]
+    fn peak<T>(&self, work: impl FnOnce() -> T) -> usize {
+        ALLOCATOR.reset_peak_usage();
+        let before = ALLOCATOR.current_usage();
+        drop(work());
+        ALLOCATOR.peak_usage().saturating_sub(before)
+    }
+
+    fn assert_cheap(&self, what: &str, most: usize, work: impl FnOnce()) {
+        let peak = self.peak(work);
+        assert!(peak < most, "{what} allocated {peak} bytes, expected less than {most}");
+    }
 }
 
 /// Parses a manifest.
@@ -52,7 +65,8 @@ fn filled(start: &str, part: &str, end: &str) -> String {
 /// The test can fail.
 #[test]
 fn what_is_allocated_is_counted() {
-    let measured = peak(|| vec![0_u8; 5 * MIB]);
+    let alone = Alone::new();
+    let measured = alone.peak(|| vec![0_u8; 5 * MIB]);
 
     assert!((5 * MIB..6 * MIB).contains(&measured), "{measured}");
 }
@@ -60,6 +74,7 @@ fn what_is_allocated_is_counted() {
 /// Hostile 39, 40, 41: a manifest that is small and wants to become large.
 #[test]
 fn no_manifest_makes_its_parser_allocate_without_end() {
+    let alone = Alone::new();
     let start = "name: x\nversion: \"1\"\na2a: {}\nmetadata:\n";
     let levels: String = (1..40).fold("  a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned(), |text, level| {
         let alias = format!("*a{}", level - 1);
@@ -98,7 +113,7 @@ fn no_manifest_makes_its_parser_allocate_without_end() {
     ];
     for (what, text) in bombs {
         assert!(text.len() <= LARGEST_MANIFEST, "{what} is not read at all");
-        assert_cheap(what, 8 * MIB, || drop(parse(&text)));
+        alone.assert_cheap(what, 8 * MIB, || drop(parse(&text)));
     }
     assert!(parse("name: x\nversion: \"1\"\na2a: {}\n").is_ok());
 }
@@ -106,6 +121,7 @@ fn no_manifest_makes_its_parser_allocate_without_end() {
 /// Hostile 42: of a file that is too large, only what shows that it is gets read.
 #[test]
 fn a_manifest_of_a_hundred_megabytes_is_not_read() {
+    let alone = Alone::new();
     let package = tempfile::tempdir().unwrap();
     let open = || Package::open(package.path(), Path::new("unused"), ArchiveLimits::PACKAGE);
     for name in ["agent.yaml", "requirements.txt", "pyproject.toml", "setup.py", "deploy.json", ".env"] {
@@ -114,7 +130,7 @@ fn a_manifest_of_a_hundred_megabytes_is_not_read() {
         let file = fs_err::File::create(package.path().join(name)).unwrap();
         file.set_len(100 << 20).unwrap();
 
-        assert_cheap(name, 2 * MIB, || {
+        alone.assert_cheap(name, 2 * MIB, || {
             let error = open().unwrap_err().to_string();
             assert!(error.starts_with(&format!("`{name}` in `")) && error.contains("is larger than"), "{error}");
         });
@@ -125,6 +141,7 @@ fn a_manifest_of_a_hundred_megabytes_is_not_read() {
 /// Hostile 67, 68: requirements and metadata that want to become large.
 #[test]
 fn no_file_of_requirements_makes_its_parser_allocate_without_end() {
+    let alone = Alone::new();
     let size = 256 * 1024 - 100;
     let fill = |start: &str, part: &str| format!("{start}{}", part.repeat((size - start.len()) / part.len()));
     let cases = [
@@ -151,7 +168,7 @@ fn no_file_of_requirements_makes_its_parser_allocate_without_end() {
         let package = tempfile::tempdir().unwrap();
         fs_err::write(package.path().join("agent.yaml"), "name: x\nversion: \"1\"\na2a: {}\n").unwrap();
         fs_err::write(package.path().join(name), &text).unwrap();
-        assert_cheap(&format!("{name} of `{}...`", &text[..20]), 32 * MIB, || {
+        alone.assert_cheap(&format!("{name} of `{}...`", &text[..20]), 32 * MIB, || {
             drop(Package::open(package.path(), Path::new("unused"), ArchiveLimits::PACKAGE));
         });
     }
@@ -160,23 +177,25 @@ fn no_file_of_requirements_makes_its_parser_allocate_without_end() {
 /// Hostile 63, 64: the files a wheel describes itself by.
 #[test]
 fn no_metadata_of_a_wheel_makes_its_parser_allocate_without_end() {
+    let alone = Alone::new();
     let lines = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
 
     let record = lines(600_000, &|n| format!("{n},,\n"));
-    assert_cheap("RECORD of many files", 24 * MIB, || drop(Record::parse(record.as_bytes())));
+    alone.assert_cheap("RECORD of many files", 24 * MIB, || drop(Record::parse(record.as_bytes())));
     let record = ",".repeat(8 << 20);
-    assert_cheap("RECORD of commas", 24 * MIB, || drop(Record::parse(record.as_bytes())));
+    alone.assert_cheap("RECORD of commas", 24 * MIB, || drop(Record::parse(record.as_bytes())));
     let metadata = lines(900_000, &|_| "a:b\n".to_owned());
-    assert_cheap("METADATA of many fields", 24 * MIB, || drop(Metadata::parse(metadata.as_bytes())));
+    alone.assert_cheap("METADATA of many fields", 24 * MIB, || drop(Metadata::parse(metadata.as_bytes())));
     let metadata = format!("a:\n{}", lines(900_000, &|_| " b\n".to_owned()));
-    assert_cheap("METADATA of one long field", 24 * MIB, || drop(Metadata::parse(metadata.as_bytes())));
+    alone.assert_cheap("METADATA of one long field", 24 * MIB, || drop(Metadata::parse(metadata.as_bytes())));
     let scripts = format!("[a]\n{}", lines(100_000, &|n| format!("{n}=b\n")));
-    assert_cheap("entry points", 24 * MIB, || drop(EntryPoints::parse(scripts.as_bytes())));
+    alone.assert_cheap("entry points", 24 * MIB, || drop(EntryPoints::parse(scripts.as_bytes())));
 }
 
 /// Hostile 24, 27: a bomb costs what one buffer costs, whatever comes out; a directory costs what it is.
 #[test]
 fn no_archive_makes_its_reader_allocate_without_end() {
+    let alone = Alone::new();
     let zip = |count: usize, size: usize| {
         let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
         let content = vec![0; size];
@@ -193,10 +212,10 @@ fn no_archive_makes_its_reader_allocate_without_end() {
     };
 
     let bomb = zip(1, 64 * MIB);
-    assert_cheap("a bomb", 2 * MIB, || assert!(unpack(&bomb).unwrap_err().to_string().contains("times its size")));
+    alone.assert_cheap("a bomb", 2 * MIB, || assert!(unpack(&bomb).unwrap_err().to_string().contains("times its size")));
     let most = zip(20_000, 0);
     let open = |bytes: &[u8]| Archive::open(Cursor::new(bytes), "x.apkg", ArchiveLimits::PACKAGE).map(drop);
-    assert_cheap("the most entries", 32 * MIB, || assert!(open(&most).is_ok()));
+    alone.assert_cheap("the most entries", 32 * MIB, || assert!(open(&most).is_ok()));
     let more = zip(65_000, 0);
-    assert_cheap("more entries", MIB, || assert!(open(&more).is_err()));
+    alone.assert_cheap("more entries", MIB, || assert!(open(&more).is_err()));
 }
