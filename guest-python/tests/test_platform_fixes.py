@@ -81,6 +81,42 @@ def test_what_would_run_in_a_thread_runs_at_once(call):
     assert printed == "42"
 
 
+@pytest.mark.parametrize("call", ["asyncio.to_thread(work)", "anyio.to_thread.run_sync(work)"])
+def test_others_have_a_turn_before_and_after_what_would_block_in_a_thread(call):
+    printed = run(
+        f"""
+        import asyncio, time
+
+        seen = []
+
+        def work():
+            seen.append("work")
+            time.sleep(0.01)
+
+        async def other():
+            seen.append("before")
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            seen.append("between")
+            while "work" not in seen:
+                await asyncio.sleep(0)
+            seen.append("after")
+
+        async def main():
+            task = asyncio.create_task(other())
+            await {call}
+            seen.append("returned")
+            await task
+            print(*seen)
+
+        run_in_loop(main())
+        """,
+        before="import anyio.to_thread",
+    )
+
+    assert printed == "before between work after returned"
+
+
 @pytest.mark.parametrize(
     "call", ["await asyncio.to_thread(work)", "ThreadPoolExecutor().submit(work).result()"]
 )

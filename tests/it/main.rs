@@ -26,6 +26,7 @@ mod killed;
 mod lifecycle;
 mod logs;
 mod losses;
+mod models;
 mod outbound;
 mod packages;
 mod python_page;

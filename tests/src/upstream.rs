@@ -1,5 +1,7 @@
 //! A server of the outside: what an agent's requests reach, or must not reach.
 
+mod models;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -157,7 +159,8 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/endless", get(endless))
         .route("/headers", get(headers))
         .route("/cut", get(cut))
-        .route("/v1/chat/completions", any(completions))
+        .route("/v1/chat/completions", any(models::completions))
+        .route("/v1/messages", any(models::messages))
         .with_state(shared)
 }
 
@@ -313,28 +316,4 @@ async fn cut() -> Response {
         Some((Ok(Bytes::from("begun")), true))
     });
     Body::from_stream(pieces).into_response()
-}
-
-/// The streaming answer of a model, one delta for each `Upstream::step`.
-async fn completions(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    record(&shared, request).await;
-    let stream = futures::stream::unfold((0, shared), |(number, shared)| async move {
-        let chunk = |delta: serde_json::Value, finish: serde_json::Value| {
-            let event = json!({
-                "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
-                "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
-            });
-            format!("data: {event}\n\n")
-        };
-        let text = match number {
-            0..=2 => {
-                shared.steps.acquire().await.unwrap().forget();
-                chunk(json!({"role": "assistant", "content": format!("word{number} ")}), serde_json::Value::Null)
-            }
-            3 => format!("{}data: [DONE]\n\n", chunk(json!({}), json!("stop"))),
-            _ => return None,
-        };
-        Some((Ok::<_, Infallible>(Bytes::from(text)), (number + 1, shared)))
-    });
-    ([("content-type", "text/event-stream")], Body::from_stream(stream)).into_response()
 }

@@ -1,15 +1,15 @@
-"""Keeps synchronous code that produces a response in pieces from starving other requests.
+"""Keeps synchronous code that would run in a thread from starving other requests.
 
-Where a server has threads, a blocking iterator costs its own request only. On one event
-loop it must step aside between two pieces.
+Where a server has threads, code that blocks costs its own request only. On one event loop it
+must step aside between two pieces of work.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from time import monotonic
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -32,6 +32,22 @@ async def iterate(pieces: Iterable[T]) -> AsyncIterator[T]:
             return
         yield piece  # type: ignore[misc]
         await step_aside(monotonic() - started)
+
+
+async def at_once(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """Calls what would run in a thread, with a turn for everyone else before and after.
+
+    Before, because a piece of a response that was written must leave before `func` blocks the
+    instance; after, when `func` did.
+    """
+    loop: Any = asyncio.get_running_loop()
+    if getattr(loop, "_held", None) or getattr(loop, "_ready", None):
+        await asyncio.sleep(_PAUSE)
+    started = monotonic()
+    result = func(*args, **kwargs)
+    if monotonic() - started > _SLOW:
+        await asyncio.sleep(_PAUSE)
+    return result
 
 
 async def step_aside(seconds_used: float) -> None:

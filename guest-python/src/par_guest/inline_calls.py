@@ -14,7 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
-from par_guest.fairness import iterate
+from par_guest.fairness import at_once, iterate
 from par_guest.loading import WouldWaitError, run_without_waiting
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def apply() -> dict[Any, Any]:
 
 async def to_thread(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
     """`asyncio.to_thread` without the thread."""
-    return copy_context().run(func, *args, **kwargs)
+    return await at_once(copy_context().run, func, *args, **kwargs)
 
 
 def run(main: Coroutine[Any, Any, T], **_options: Any) -> T:
@@ -76,7 +76,7 @@ async def run_sync(
     limiter: Any = None,
 ) -> T:
     """`anyio.to_thread.run_sync` without the thread; there is nothing to abandon or limit."""
-    return func(*args)
+    return await at_once(func, *args)
 
 
 def from_thread_run_sync(func: Callable[..., T], *args: Any, token: Any = None) -> T:
@@ -129,16 +129,16 @@ def _concurrency(module: Any) -> dict[Any, Any]:
 def _backend(module: Any) -> dict[Any, Any]:
     """anyio's own users call the backend, not `run_sync`."""
 
-    async def at_once(
+    async def in_worker_thread(
         _cls: type,
         func: Callable[..., T],
         args: tuple[Any, ...],
         abandon_on_cancel: bool = False,
         limiter: Any = None,
     ) -> T:
-        return func(*args)
+        return await at_once(func, *args)
 
-    module.AsyncIOBackend.run_sync_in_worker_thread = classmethod(at_once)
+    module.AsyncIOBackend.run_sync_in_worker_thread = classmethod(in_worker_thread)
     return {}
 
 

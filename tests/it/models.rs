@@ -1,0 +1,88 @@
+//! Agents that ask a model and send on what it says while it says it: the SDKs and clients of the field,
+//! unmodified, installed from the package index, in the real program under a real policy.
+
+use futures::StreamExt as _;
+use par_tests::{Authority, Package, RunningHost, TestHost, Upstream};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::streaming::next;
+
+const KEY: &str = "sk-of-the-operator";
+
+/// A model and an agent that may ask it. The key is a secret of the operator's.
+struct Setup {
+    upstream: Upstream,
+    /// Its certificate is read when the first connection needs it.
+    _authority: Authority,
+    host: RunningHost,
+}
+
+async fn asking(requirements: &str) -> Setup {
+    let authority = Authority::new();
+    let upstream = Upstream::https(&authority, &["localhost"]).await;
+    let model = upstream.url("localhost", "");
+    let package = Package::asgi(include_str!("python/models.py"))
+        .file("requirements.txt", requirements)
+        .and(&format!("environment: {{OPENAI_BASE_URL: {model}/v1, ANTHROPIC_BASE_URL: {model}}}\n"));
+    let secret = format!("{{hosts: [\"{model}\"], env: KEY_OF_THE_MODEL}}");
+    let policy = format!(
+        "version: 1
+grant:
+  outbound: [\"{model}/v1\"]
+  outbound_addresses: [127.0.0.0/8, \"::1\"]
+  secrets:
+    OPENAI_API_KEY: {secret}
+    ANTHROPIC_API_KEY: {secret}
+"
+    );
+    let host = TestHost::agent(&package)
+        .env("PAR_POLICY", policy)
+        .env("KEY_OF_THE_MODEL", KEY)
+        .env("SSL_CERT_FILE", authority.file())
+        .start()
+        .await;
+    Setup { upstream, _authority: authority, host }
+}
+
+/// Each word is at the agent's caller before the model has said the next one.
+async fn streams_word_by_word(setup: &Setup, path: &str) {
+    let before = setup.upstream.seen().len();
+    let mut pieces = None;
+    let mut text = String::new();
+    for number in 0..3 {
+        setup.upstream.step();
+        if pieces.is_none() {
+            let response = setup.host.request(Method::GET, path).send().await.unwrap();
+            let kind = &response.headers()["content-type"];
+            assert_eq!(kind, "text/event-stream; charset=utf-8", "{path}\n{}", setup.host.log_text());
+            pieces = Some(response.bytes_stream());
+        }
+        while text.matches("\n\n").count() <= number {
+            text.push_str(std::str::from_utf8(&next(pieces.as_mut().unwrap()).await).unwrap());
+        }
+    }
+    assert!(pieces.unwrap().next().await.is_none(), "{path} goes on: {text}");
+    let words: Vec<Value> =
+        text.split_terminator("\n\n").map(|event| serde_json::from_str(&event["data: ".len()..]).unwrap()).collect();
+    let expected: Vec<Value> =
+        (0..3).map(|number| json!({"text": format!("word{number} "), "number": number})).collect();
+    assert_eq!(words, expected, "{path}");
+
+    let seen = &setup.upstream.seen()[before..];
+    assert_eq!(seen.len(), 1, "{path} asked more than once");
+    let body: Value = serde_json::from_slice(&seen[0].body).unwrap();
+    assert_eq!(body["stream"], true, "{path}");
+    let key = ["authorization", "x-api-key"].iter().find_map(|name| seen[0].headers.get(*name)).unwrap();
+    assert!(key.to_str().unwrap().ends_with(KEY), "{path}: the model got another key");
+    assert!(!setup.host.log_text().contains(KEY), "the key is in the log");
+}
+
+#[tokio::test]
+async fn an_agent_streams_what_a_model_says_with_plain_clients() {
+    let setup = asking("httpx==0.28.1\nrequests==2.34.2\naiohttp==3.14.5\n").await;
+
+    for path in ["/httpx/async", "/httpx/sync", "/requests/async", "/requests/sync", "/aiohttp/async"] {
+        streams_word_by_word(&setup, path).await;
+    }
+}
