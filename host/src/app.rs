@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use par_policy::policy::Policy;
 use tokio::time::timeout_at;
 
+use crate::audit::Audit;
 use crate::boot::{BootClock, BootPhase, BootTimes};
 use crate::cli::{self, LogFormat};
 use crate::config::{self, Config, Environment};
@@ -67,14 +68,20 @@ pub fn run(order: Order) -> Exit {
     };
     // Fails when a test has a log already; that one is then used.
     let _ = log.install();
+    let audit = match Audit::start(&log) {
+        Ok(audit) => audit,
+        Err(error) => return report(&BootError::System(error)),
+    };
     let runtime =
         match tokio::runtime::Builder::new_multi_thread().event_interval(TASKS_PER_EVENTS).enable_all().build() {
             Ok(runtime) => runtime,
             Err(error) => return report(&BootError::System(error)),
         };
-    let exit = runtime.block_on(life(order, &environment, &console, &log));
+    let exit = runtime.block_on(life(order, &environment, &console, &log, &audit));
     // Blocking work that was given up, such as a resolver's, must not hold the exit.
     runtime.shutdown_background();
+    log.report_dropped();
+    audit.finish();
     log.flush();
     exit
 }
@@ -123,7 +130,7 @@ fn report(error: &BootError) -> Exit {
 }
 
 /// From the configuration to the exit.
-async fn life(order: Order, environment: &Environment, console: &Console, log: &Telemetry) -> Exit {
+async fn life(order: Order, environment: &Environment, console: &Console, log: &Telemetry, audit: &Audit) -> Exit {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return report(&BootError::System(error)),
@@ -140,6 +147,11 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
     log_configuration(&config);
 
     let health = Health::default();
+    if let Some(path) = &config.audit_file
+        && let Err(error) = audit.write_to(path, log)
+    {
+        return boot_failed(&error.into(), &config, &health, console, &mut signals).await;
+    }
     let policy = match grants::policy(config.policy.as_ref(), config.observing) {
         Ok(policy) => policy,
         Err(error) => return boot_failed(&error.into(), &config, &health, console, &mut signals).await,
@@ -159,7 +171,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
             tracing::info!("{}", events::SHUTDOWN_COMPLETE);
             return Exit::Done;
         }
-        booted = timeout_at(deadline, boot(order.package, &config, &policy, &mut ports, &mut clock, console)) => {
+        booted = timeout_at(deadline, boot(order.package, &config, &policy, audit, &mut ports, &mut clock, console)) => {
             booted.unwrap_or(Err(BootError::StartupTimeout(config.boot.startup_timeout)))
         }
     };
@@ -194,13 +206,14 @@ async fn boot(
     typed: Option<PathBuf>,
     config: &Config,
     policy: &Policy,
+    audit: &Audit,
     ports: &mut Ports,
     clock: &mut BootClock,
     console: &Console,
 ) -> Result<Agent, BootError> {
     let source = agent::source(typed, config)?;
     let agent = tokio::select! {
-        loaded = agent::load(config, policy, source, clock, console) => loaded?,
+        loaded = agent::load(config, policy, audit, source, clock, console) => loaded?,
         error = ports.failed() => return Err(error.into()),
     };
     console.phase(BootPhase::Serve, "opening the surfaces");

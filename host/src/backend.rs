@@ -19,6 +19,9 @@ pub enum Backend {
 }
 
 impl Backend {
+    /// The word for the sandbox on the record.
+    pub const SANDBOX: &'static str = "sandbox";
+
     /// Serves one HTTP request. Dropping the future tells the agent that the client left.
     ///
     /// # Errors

@@ -59,6 +59,8 @@ pub struct Config {
     pub policy: Option<PolicySource>,
     /// Whether that policy may only observe.
     pub observing: Observing,
+    /// Where the record is kept, if not in the log.
+    pub audit_file: Option<PathBuf>,
     /// Largest gRPC message, in bytes.
     pub a2a_message_bytes: usize,
     /// Directory of the guest.
@@ -144,6 +146,7 @@ impl Config {
         let limits = limits(reader, places);
         let policy = reader.optional(&v::PAR_POLICY, PolicySource::parse);
         let observing = reader.value(&v::PAR_OBSERVE, Observing::parse);
+        let audit_file = reader.optional(&v::PAR_AUDIT_FILE, places::directory);
         let a2a_message_bytes = reader.value(&v::A2A_MAX_MESSAGE_BYTES, |text| {
             let bytes = whole(text, 1, 1 << 30)?;
             usize::try_from(bytes).map_err(|_| Expected::new("a size this machine can hold"))
@@ -168,6 +171,7 @@ impl Config {
             limits: limits?,
             policy: policy?,
             observing: observing?,
+            audit_file: audit_file?,
             a2a_message_bytes: a2a_message_bytes?,
             guest_dir: guest_dir?,
             cache_dir: cache_dir?,

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
+use par_apkg::environment::PackageEnvironment;
 use par_apkg::{Notice, Package, PolicyError, parse_policy};
 use par_policy::name::DataPath;
 use par_policy::policy::{Policy, SecretSource, VariableSource};
 use par_policy::secret::{SecretName, SecretValue, SecretValues};
-use par_policy::{AbovePolicy, Grants, Limits, Mode, Precedence};
+use par_policy::{AbovePolicy, AuditEvent, Capability, Denial, DenialCode, Grants, Limits, Mode, Precedence};
 use zeroize::Zeroizing;
 
 use crate::config::{Observing, PolicySource, operator_variable};
@@ -119,6 +120,8 @@ pub struct Prepared {
     pub secrets: SecretValues,
     /// What is odd about its environment.
     pub notices: Vec<Notice>,
+    /// The variables it got from the operator, and those it looked for and did not get.
+    pub events: Vec<AuditEvent>,
 }
 
 /// Brings requests and policy together and looks up what they name. `identity` are the
@@ -136,6 +139,7 @@ pub fn prepare(
     let grants = Grants::resolve(&package.requested, policy, limits)
         .map_err(|differences| GrantError::AbovePolicy { agent: agent.to_owned(), differences })?;
     let (mut above, mut below) = (BTreeMap::new(), BTreeMap::new());
+    let mut events = Vec::new();
     for variable in grants.variables() {
         let value = match &variable.source.value {
             VariableSource::Value(value) => Some(value.clone()),
@@ -145,16 +149,37 @@ pub fn prepare(
             Precedence::AbovePackage => &mut above,
             Precedence::BelowPackage => &mut below,
         };
-        list.extend(value.map(|value| (variable.name.as_str().to_owned(), value)));
+        let Some(value) = value else { continue };
+        events.push(AuditEvent::allowed(Capability::Env, variable.name.as_str(), &variable.source));
+        list.insert(variable.name.as_str().to_owned(), value);
     }
     let mut environment = package.environment(&above, &below);
     environment.variables.extend(identity);
+    events.extend(denied(&grants, &environment));
     let secrets = grants.secret_sources().map(|(name, source)| Ok((name.clone(), secret(name, source)?)));
     let secrets = secrets.collect::<Result<SecretValues, GrantError>>()?;
     for (_, granted) in grants.data() {
         check_directory(&granted.value)?;
     }
-    Ok(Prepared { grants: grants.with_environment(environment.variables), secrets, notices: environment.notices })
+    let PackageEnvironment { variables, notices } = environment;
+    Ok(Prepared { grants: grants.with_environment(variables), secrets, notices, events })
+}
+
+/// The variables a package sets or refers to, and does not get.
+fn denied(grants: &Grants, environment: &PackageEnvironment) -> Vec<AuditEvent> {
+    let denied = environment.variables.keys().filter_map(|name| {
+        let rule = grants.denied_variable(name)?;
+        let denial = Denial::by_rule(DenialCode::DeniedByPolicy, "a rule denies the variable", rule.clone());
+        Some(AuditEvent::denied(Capability::Env, name.as_str(), &denial))
+    });
+    let missing = environment.notices.iter().filter_map(|notice| match notice {
+        Notice::UnsetReference { reference, .. } => {
+            let denial = Denial::new(DenialCode::VariableNotGranted, "no rule grants the variable");
+            Some(AuditEvent::denied(Capability::Env, reference.as_str(), &denial))
+        }
+        _ => None,
+    });
+    denied.chain(missing).collect()
 }
 
 fn secret(name: &SecretName, source: &SecretSource) -> Result<SecretValue, GrantError> {

@@ -17,7 +17,7 @@ use http::StatusCode;
 use par_policy::policy::{Policy, Requested};
 use par_policy::{Grants, InstanceCount, Limits};
 use par_sandbox::call::{HttpCall, ReplyBody, RequestBody, Surface};
-use par_sandbox::{AgentSpec, AuditLog, Engine, Guest, OutboundSetup, RestEntry, Sandbox, SandboxSpec};
+use par_sandbox::{AgentSpec, AuditSink, Engine, Guest, OutboundSetup, RestEntry, Sandbox, SandboxSpec};
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -41,13 +41,14 @@ const LARGEST_ANSWER: usize = 128 << 20;
 pub struct SandboxJobs {
     guest: Guest,
     limits: Limits,
+    audit: Arc<dyn AuditSink>,
 }
 
 impl SandboxJobs {
-    /// Jobs in a guest, each under the limits of one instance.
+    /// Jobs in a guest, each under the limits of one instance. `audit` hears what they try.
     #[must_use]
-    pub fn new(guest: Guest, limits: Limits) -> Self {
-        Self { guest, limits }
+    pub fn new(guest: Guest, limits: Limits, audit: Arc<dyn AuditSink>) -> Self {
+        Self { guest, limits, audit }
     }
 
     /// An instance that runs `program`.
@@ -83,7 +84,8 @@ impl SandboxJobs {
                 base_path: String::new(),
             },
             scratch: package.path().to_owned(),
-            outbound: OutboundSetup::new(Arc::new(AuditLog)),
+            outbound: OutboundSetup::default(),
+            audit: Arc::clone(&self.audit),
         };
         let engine = Engine::new().map_err(failed)?;
         let started = match build {

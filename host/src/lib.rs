@@ -1,6 +1,7 @@
 //! PAR, the Pixell Agent Runtime: fetch one agent package, check it, sandbox it, serve it.
 
 pub mod app;
+pub mod audit;
 pub mod backend;
 pub mod boot;
 pub mod cache;

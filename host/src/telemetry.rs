@@ -20,6 +20,7 @@ mod fields;
 mod json;
 mod layer;
 mod line;
+mod lines;
 mod redaction;
 mod text;
 mod writer;
@@ -32,10 +33,12 @@ use std::time::Duration;
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
+pub(crate) use bounds::RateLimit;
 pub use layer::AGENT_TARGET;
+pub(crate) use lines::Lines;
 pub use text::visible;
 
-use layer::LineLayer;
+use layer::{LineLayer, OnDropped};
 use line::Origin;
 use writer::Sink;
 
@@ -160,6 +163,27 @@ impl Telemetry {
     /// While quiet, PAR's own lines below `warning` are left out: a progress display tells the rest.
     pub fn set_quiet(&self, quiet: bool) {
         self.quiet.store(quiet, Ordering::Relaxed);
+    }
+
+    /// Lines for the log that no level holds back.
+    pub(crate) fn lines(&self) -> Lines {
+        Lines::new(self.layer.origin(), self.layer.sink().clone())
+    }
+
+    /// Lines of the same form for another output, always as JSON. Never drops one.
+    pub(crate) fn lines_to(&self, output: impl Write + Send + 'static) -> io::Result<Lines> {
+        let sink = Sink::start(output, |_| Vec::new())?;
+        Ok(Lines::new(Arc::new(self.layer.origin().for_machines()), sink))
+    }
+
+    /// Tells `hear` from now on how many lines of the agent were left out.
+    pub(crate) fn on_agent_lines_dropped(&self, hear: impl Fn(u64) + Send + Sync + 'static) {
+        self.layer.on_agent_lines_dropped(OnDropped(Box::new(hear)));
+    }
+
+    /// Writes how many lines were left out since this was last said.
+    pub fn report_dropped(&self) {
+        self.layer.report_dropped();
     }
 
     /// Writes what is still waiting; for at most two seconds, should nobody read it.

@@ -156,7 +156,7 @@ result = os.listdir('/scratch')";
         full(&execute(&host, "open('/scratch/more', 'x')").await, way);
         assert_eq!(execute(&host, clear).await, json!({"done": []}));
     }
-    assert_eq!(host.wait_for_event("Scratch directory full").await.text_of("code"), "scratch_full");
+    assert_eq!(host.wait_for_denial("scratch_full").await.text_of("rule"), "grant.files.scratch_mib");
 }
 
 /// hostile 96: what one instance writes no other sees, and nothing is left when it ends.

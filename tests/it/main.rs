@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod a2a;
+mod audit;
 mod capabilities;
 mod cases;
 mod claims;

@@ -304,6 +304,29 @@ impl RunningHost {
         self.lines().into_iter().filter(|line| line.event() == event).collect()
     }
 
+    /// What is on the record in the log so far.
+    #[must_use]
+    pub fn records(&self) -> Vec<Line> {
+        self.lines().into_iter().filter(Line::is_audit).collect()
+    }
+
+    /// The first line of the record with this code, waiting for it.
+    pub async fn wait_for_denial(&self, code: &str) -> Line {
+        self.wait_for(&format!("`{code}` on the record"), |line| line.is_audit() && line.text_of("code") == code).await
+    }
+
+    /// What is on the record in the audit file so far, each line held against the schema.
+    #[must_use]
+    pub fn audit_file(&self) -> Vec<Line> {
+        let Some(path) = self.host.environment.get("PAR_AUDIT_FILE") else { return Vec::new() };
+        let path = PathBuf::from(path);
+        let text = if path.is_file() { fs_err::read_to_string(path).unwrap() } else { String::new() };
+        let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+        let lines: Vec<Line> = whole.map(|line| Line::parse(line).unwrap_or_else(|wrong| panic!("{wrong}"))).collect();
+        assert!(lines.iter().all(Line::is_audit), "the audit file has other lines: {lines:#?}");
+        lines
+    }
+
     /// The first line of an event, waiting for it.
     pub async fn wait_for_event(&self, event: &str) -> Line {
         self.wait_for(&format!("the event `{event}`"), |line| line.event() == event).await
@@ -378,6 +401,7 @@ impl Drop for RunningHost {
     /// Whatever the test was about, the log must have kept its schema.
     fn drop(&mut self) {
         if !std::thread::panicking() && !self.host.text {
+            let _ = self.audit_file();
             let violations = self.log.violations();
             assert!(violations.is_empty(), "lines of the log are not of its schema: {violations:#?}");
         }

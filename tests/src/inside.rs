@@ -204,8 +204,8 @@ impl Inside {
                 resolver: Arc::<Names>::clone(&names),
                 roots: self.roots,
                 secrets: secret_values,
-                audit: Arc::<Records>::clone(&records),
             },
+            audit: Arc::<Records>::clone(&records),
         };
         let (sandbox, _) =
             Sandbox::start(&Engine::new().unwrap(), spec).await.unwrap_or_else(|error| panic!("{error:?}"));

@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails by panicking")]
 
 mod a2a;
+pub mod audit;
 mod built;
 mod host;
 mod index;

@@ -9,6 +9,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::audit;
+
 /// Keys every line has.
 const KEYS: [&str; 7] = ["level", "ts", "timestamp", "agentAppId", "deploymentId", "event", "details"];
 
@@ -48,7 +50,13 @@ impl Line {
         self.detail(name).as_str().unwrap_or_default()
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Whether it is on the record.
+    #[must_use]
+    pub fn is_audit(&self) -> bool {
+        audit::is_audit(&self.value)
+    }
+
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| format!("{error}: {text}"))?;
         for key in KEYS {
             if value.get(key).is_none() {
@@ -66,6 +74,9 @@ impl Line {
         }
         if !text.is_ascii() {
             return Err(format!("not ASCII: {text}"));
+        }
+        if let Some(violation) = line.is_audit().then(|| audit::violation(&line.value)).flatten() {
+            return Err(violation);
         }
         Ok(line)
     }

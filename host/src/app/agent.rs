@@ -8,11 +8,14 @@ use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
 use par_policy::policy::Policy;
 use par_policy::{Grants, Mode};
-use par_sandbox::{AgentDescription, AgentSpec, AuditLog, Engine, Guest, OutboundSetup, Sandbox, SandboxSpec};
+use par_sandbox::{
+    AgentDescription, AgentSpec, AuditRecord, AuditSink, Engine, Guest, NoAudit, OutboundSetup, Sandbox, SandboxSpec,
+};
 
 use super::console::Console;
 use super::error::BootError;
 use super::installing::{self, Tools};
+use crate::audit::Audit;
 use crate::backend::Backend;
 use crate::boot::{BootClock, BootPhase};
 use crate::cache;
@@ -54,6 +57,7 @@ impl Agent {
 pub(super) async fn load(
     config: &Config,
     policy: &Policy,
+    audit: &Audit,
     source: PackageSource,
     clock: &mut BootClock,
     console: &Console,
@@ -75,14 +79,18 @@ pub(super) async fn load(
         tracing::warn!(remark, "Package remark");
     }
     let served = served(manifest);
-    let Prepared { grants, secrets, notices } = grants(config, policy, &package).await?;
+    let sink = audit.sink(Backend::SANDBOX);
+    let Prepared { grants, secrets, notices, events } = grants(config, policy, &package).await?;
     for notice in &notices {
         tracing::warn!(remark = %notice, "Package remark");
     }
     log_grants(&grants);
+    for event in events {
+        sink.record(AuditRecord::at_once(event, None));
+    }
 
     console.phase(BootPhase::Install, "preparing dependencies");
-    let layer = clock.time(BootPhase::Install, dependencies(config, &package, console)).await?;
+    let layer = clock.time(BootPhase::Install, dependencies(config, &package, &sink, console)).await?;
     let distributions = layer.as_ref().map_or(0, |layer| layer.distributions().len());
     let installed =
         if distributions == 0 { "nothing to install".to_owned() } else { format!("{distributions} distributions") };
@@ -91,8 +99,9 @@ pub(super) async fn load(
     console.phase(BootPhase::Load, "loading the agent");
     let log_lines_per_second = grants.limits().log_lines_per_second;
     let instances = grants.limits().instances.get();
-    let outbound = OutboundSetup { roots: config.roots.clone(), secrets, ..OutboundSetup::new(Arc::new(AuditLog)) };
-    let spec = SandboxSpec { outbound, ..sandbox_spec(config, &package, layer, grants, scratch.path(), console) };
+    let outbound = OutboundSetup { roots: config.roots.clone(), secrets, ..OutboundSetup::default() };
+    let spec = sandbox_spec(config, &package, layer, grants, scratch.path(), console);
+    let spec = SandboxSpec { outbound, audit: sink, ..spec };
     let (sandbox, description) = clock.time(BootPhase::Load, start(spec)).await?;
     for warning in &description.warnings {
         tracing::warn!(remark = warning.as_str(), "Agent remark");
@@ -148,8 +157,13 @@ fn open(verified: VerifiedPackage, limits: ArchiveLimits) -> Result<(Package, Sc
     Ok((package, scratch))
 }
 
-async fn dependencies(config: &Config, package: &Package, console: &Console) -> Result<Option<DepsLayer>, BootError> {
-    let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits).await?;
+async fn dependencies(
+    config: &Config,
+    package: &Package,
+    audit: &Arc<dyn AuditSink>,
+    console: &Console,
+) -> Result<Option<DepsLayer>, BootError> {
+    let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits, Arc::clone(audit)).await?;
     let progress = |step: install::Progress<'_>| {
         installing::log(&step);
         console.install(&step);
@@ -178,7 +192,8 @@ fn sandbox_spec(
         grants,
         agent: agent_spec(config, &package.manifest),
         scratch: scratch.to_owned(),
-        outbound: OutboundSetup::new(Arc::new(AuditLog)),
+        outbound: OutboundSetup::default(),
+        audit: Arc::new(NoAudit),
     }
 }
 

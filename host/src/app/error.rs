@@ -9,6 +9,7 @@ use par_apkg::requirement::NotARequirement;
 use par_apkg::{PackageError, Quoted};
 use par_sandbox::StartError;
 
+use crate::audit::AuditFileError;
 use crate::boot::BootPhase;
 use crate::config::Mistakes;
 use crate::fetch::FetchError;
@@ -56,6 +57,8 @@ pub(super) enum BootError {
     Package(#[from] PackageError),
     #[error(transparent)]
     Grants(#[from] GrantError),
+    #[error(transparent)]
+    Audit(#[from] AuditFileError),
     #[error(transparent)]
     Install(#[from] InstallError),
     #[error(transparent)]

@@ -1,10 +1,11 @@
 //! What every command needs that installs: the guest, the cache, the sandbox for jobs, the log.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use par_policy::Limits;
-use par_sandbox::Guest;
+use par_sandbox::{AuditSink, Guest};
 
 use super::agent::{COMPILED, blocking};
 use super::error::BootError;
@@ -19,8 +20,13 @@ pub(super) struct Tools {
 }
 
 impl Tools {
-    /// Reads the guest, and makes sure of the cache.
-    pub(super) async fn open(cache: &Path, guest: &Path, limits: Limits) -> Result<Self, BootError> {
+    /// Reads the guest, and makes sure of the cache. `audit` hears what jobs try.
+    pub(super) async fn open(
+        cache: &Path,
+        guest: &Path,
+        limits: Limits,
+        audit: Arc<dyn AuditSink>,
+    ) -> Result<Self, BootError> {
         let (cache, directory) = (cache.to_owned(), guest.to_owned());
         let compiled = cache.join(COMPILED);
         let files = blocking(move || {
@@ -28,7 +34,8 @@ impl Tools {
             Ok(GuestFiles::read(&directory)?)
         })
         .await?;
-        Ok(Self { guest: files, jobs: SandboxJobs::new(Guest::at(guest).compiled_in(compiled, || {}), limits) })
+        let guest = Guest::at(guest).compiled_in(compiled, || {});
+        Ok(Self { guest: files, jobs: SandboxJobs::new(guest, limits, audit) })
     }
 
     pub(super) fn installer<'a>(

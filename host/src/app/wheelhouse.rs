@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use par_apkg::Package;
 use par_apkg::archive::ArchiveLimits;
 use par_apkg::requirement::{DependencySource, Requirements};
+use par_sandbox::NoAudit;
 
 use super::error::BootError;
 use super::installing::Tools;
@@ -93,7 +95,7 @@ fn fetch(
     requirements: &Requirements,
 ) -> Result<Vec<String>, BootError> {
     let wheels = runtime()?.block_on(async {
-        let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits).await?;
+        let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits, Arc::new(NoAudit)).await?;
         let installer = tools.installer(&config.install, &say);
         Ok::<_, BootError>(installer.wheels(&name.to_string(), requirements).await?)
     })?;

@@ -149,6 +149,8 @@ variables! {
         "The operator's policy: what every agent is granted, and what one may ask for. Without it, nothing.";
     PAR_OBSERVE = Value("allow"), "allow or refuse",
         "Whether a policy may say `mode: observe`. Production images refuse it.";
+    PAR_AUDIT_FILE = Unset, "file",
+        "Where the use and the denial of capabilities is recorded, instead of the log. Made with mode 0600, appended to.";
     A2A_MAX_MESSAGE_BYTES = Value("4194304"), "bytes",
         "Largest gRPC message that is accepted.";
     PAR_GUEST_DIR = Computed("`../lib/par/guest` from the binary"), "directory",

@@ -17,7 +17,7 @@ pub(super) fn shortened(text: &str, most: usize) -> Option<String> {
 
 /// A bucket of lines that refills with time.
 #[derive(Debug)]
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     state: Mutex<State>,
 }
 
@@ -31,13 +31,13 @@ struct State {
 }
 
 impl RateLimit {
-    pub(super) fn new(per_second: u32, burst: u32, now: Instant) -> Self {
+    pub(crate) fn new(per_second: u32, burst: u32, now: Instant) -> Self {
         let state = State { per_second, burst, tokens: f64::from(burst), refilled: now, dropped: 0 };
         Self { state: Mutex::new(state) }
     }
 
     /// Whether one more line may be written now; if so, how many were refused since the last.
-    pub(super) fn admit(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let passed = now.saturating_duration_since(state.refilled);
         let refill = passed.as_secs_f64() * f64::from(state.per_second);

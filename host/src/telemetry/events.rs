@@ -50,6 +50,16 @@ pub const GRANTS_REFUSED: &str = "Failed to grant capabilities";
 pub const CAPABILITIES_GRANTED: &str = "Capabilities granted";
 /// The policy only observes: what no rule grants happens all the same.
 pub const OBSERVING: &str = "Policy observes and does not enforce";
+/// The agent used a capability it was granted.
+pub const CAPABILITY_USED: &str = "Capability used";
+/// The agent was denied something, or reached a limit.
+pub const CAPABILITY_DENIED: &str = "Capability denied";
+/// The agent did what would be denied, and the policy only observes.
+pub const CAPABILITY_OBSERVED: &str = "Capability observed";
+/// The audit file cannot be written to; its lines are in the log until it can.
+pub const AUDIT_FILE_BROKEN: &str = "Audit file cannot be written";
+/// The audit file can be written to again.
+pub const AUDIT_FILE_WRITTEN_AGAIN: &str = "Audit file written again";
 /// One phase of the boot is over.
 pub const BOOT_PHASE: &str = "Boot phase completed";
 /// The boot failed; the line has the whole chain of reasons.

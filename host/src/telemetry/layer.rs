@@ -1,7 +1,8 @@
 //! From events to lines: what is written, how much of it, and in whose name.
 
-use std::sync::Arc;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -54,6 +55,16 @@ pub(super) struct LineLayer {
     sink: Sink,
     quiet: Arc<AtomicBool>,
     limits: Arc<Limits>,
+    agent_lines_dropped: Arc<OnceLock<OnDropped>>,
+}
+
+/// Hears how many lines of the agent were left out.
+pub(super) struct OnDropped(pub(super) Box<dyn Fn(u64) + Send + Sync>);
+
+impl fmt::Debug for OnDropped {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("OnDropped")
+    }
 }
 
 #[derive(Debug)]
@@ -69,7 +80,7 @@ impl LineLayer {
             agent: RateLimit::new(AGENT_RATE.0, AGENT_RATE.1, now),
             library: RateLimit::new(LIBRARY_RATE.0, LIBRARY_RATE.1, now),
         };
-        Self { level, origin, sink, quiet, limits: Arc::new(limits) }
+        Self { level, origin, sink, quiet, limits: Arc::new(limits), agent_lines_dropped: Arc::default() }
     }
 
     pub(super) const fn sink(&self) -> &Sink {
@@ -81,6 +92,15 @@ impl LineLayer {
         self.limits.agent.change(per_second, per_second.saturating_mul(AGENT_RATE.1 / AGENT_RATE.0));
     }
 
+    pub(super) fn origin(&self) -> Arc<Origin> {
+        Arc::clone(&self.origin)
+    }
+
+    /// Tells `hear` from now on how many lines of the agent were left out. The first one stays.
+    pub(super) fn on_agent_lines_dropped(&self, hear: OnDropped) {
+        let _ = self.agent_lines_dropped.set(hear);
+    }
+
     /// Writes how many lines were refused, when some were.
     pub(super) fn report_dropped(&self) {
         self.note_dropped(events::AGENT_LINES_DROPPED, self.limits.agent.take_dropped());
@@ -90,6 +110,11 @@ impl LineLayer {
     fn note_dropped(&self, event: &str, dropped: u64) {
         if dropped > 0 {
             self.sink.write(&self.origin.dropped_notice(event, dropped));
+            if event == events::AGENT_LINES_DROPPED
+                && let Some(hear) = self.agent_lines_dropped.get()
+            {
+                (hear.0)(dropped);
+            }
         }
     }
 

@@ -33,6 +33,11 @@ pub(super) enum Repeat {
 }
 
 impl Origin {
+    /// The same, as JSON whoever reads the log.
+    pub(super) fn for_machines(&self) -> Self {
+        Self { app_id: self.app_id.clone(), deployment_id: self.deployment_id.clone(), format: Format::Json }
+    }
+
     pub(super) fn new(settings: &Settings) -> Self {
         Self {
             app_id: Value::from(settings.app_id.clone()),

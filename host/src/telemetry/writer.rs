@@ -53,17 +53,24 @@ impl Sink {
 
     /// Hands over one line, its line end included. Never waits for the output.
     pub(super) fn write(&self, line: &[u8]) {
+        if !self.try_write(line) {
+            self.shared.lock().dropped += 1;
+        }
+    }
+
+    /// Hands over one line if there is room for it. One that is refused is not counted as dropped.
+    pub(super) fn try_write(&self, line: &[u8]) -> bool {
         let mut state = self.shared.lock();
-        if state.pending.len() + line.len() > MOST_PENDING {
-            state.dropped += 1;
-            return;
+        let room = state.pending.len() + line.len() <= MOST_PENDING;
+        if room {
+            let idle = state.pending.is_empty();
+            state.pending.extend_from_slice(line);
+            drop(state);
+            if idle {
+                self.shared.work.notify_one();
+            }
         }
-        let idle = state.pending.is_empty();
-        state.pending.extend_from_slice(line);
-        drop(state);
-        if idle {
-            self.shared.work.notify_one();
-        }
+        room
     }
 
     /// Waits until everything handed over is written, at most `longest`. Says whether it is.

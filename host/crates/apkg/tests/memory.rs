@@ -212,7 +212,8 @@ fn no_archive_makes_its_reader_allocate_without_end() {
     };
 
     let bomb = zip(1, 64 * MIB);
-    alone.assert_cheap("a bomb", 2 * MIB, || assert!(unpack(&bomb).unwrap_err().to_string().contains("times its size")));
+    alone
+        .assert_cheap("a bomb", 2 * MIB, || assert!(unpack(&bomb).unwrap_err().to_string().contains("times its size")));
     let most = zip(20_000, 0);
     let open = |bytes: &[u8]| Archive::open(Cursor::new(bytes), "x.apkg", ArchiveLimits::PACKAGE).map(drop);
     alone.assert_cheap("the most entries", 32 * MIB, || assert!(open(&most).is_ok()));

@@ -93,9 +93,22 @@ impl AuditEvent {
             capability,
             decision: Decision::Denied,
             target: target.into(),
-            rule: denial.rule().cloned(),
+            rule: denial.rule().cloned().or_else(|| denial.code().limit().map(limit_rule)),
             origin: None,
             code: Some(denial.code()),
+        }
+    }
+
+    /// A limit was reached: `key` is the one of the policy, if there is one for it.
+    #[must_use]
+    pub fn limit(code: DenialCode, key: Option<&str>, target: impl Into<String>) -> Self {
+        Self {
+            capability: Capability::Limits,
+            decision: Decision::Denied,
+            target: target.into(),
+            rule: key.or_else(|| code.limit()).map(limit_rule),
+            origin: None,
+            code: Some(code),
         }
     }
 
@@ -104,4 +117,9 @@ impl AuditEvent {
     pub fn observed(capability: Capability, target: impl Into<String>, denial: &Denial) -> Self {
         Self { decision: Decision::Observed, ..Self::denied(capability, target, denial) }
     }
+}
+
+/// Where the policy sets a limit. What holds by default is set there, too.
+fn limit_rule(key: &str) -> RuleId {
+    RuleId::new(format!("limits.{key}"))
 }

@@ -106,6 +106,18 @@ codes! {
     ForbiddenHeader = "forbidden_header",
     /// More redirects than are followed.
     TooManyRedirects = "too_many_redirects",
+    /// An instance asked for more memory than it may hold. The agent sees a `MemoryError`.
+    MemoryExhausted = "memory_exhausted",
+    /// A request to the agent took longer than allowed.
+    CallTimeout = "call_timeout",
+    /// More requests to the agent than may be served and wait.
+    Overloaded = "overloaded",
+    /// The agent wrote lines faster than they are taken; the others were left out.
+    LogLinesDropped = "log_lines_dropped",
+    /// An instance broke in a way Python cannot: an exhausted stack, an abort.
+    InstanceTrapped = "instance_trapped",
+    /// An instance served as many requests as it may, and was replaced.
+    InstanceWorn = "instance_worn",
 }
 
 impl DenialCode {
@@ -122,6 +134,24 @@ impl DenialCode {
                 | Self::PathNotGranted
                 | Self::AmbiguousPath
         )
+    }
+}
+
+impl DenialCode {
+    /// The key of the limit that was reached, if it was a limit and there is one for the code.
+    #[must_use]
+    pub const fn limit(self) -> Option<&'static str> {
+        Some(match self {
+            Self::MemoryExhausted => "memory_mib",
+            Self::CallTimeout => "request_timeout_ms",
+            Self::LogLinesDropped => "log_lines_per_second",
+            Self::InstanceWorn => "requests_per_instance",
+            Self::OutboundRequestsExhausted => "outbound_requests_per_request",
+            Self::OutboundRequestTooLarge => "outbound_request_mib",
+            Self::OutboundResponseTooLarge => "outbound_response_mib",
+            Self::TooManyRedirects => "outbound_redirects",
+            _ => return None,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use par_policy::{AuditEvent, Decision};
+use par_policy::{AuditEvent, DenialCode};
 
 /// One event of the policy with the facts of its occasion. Holds no query, header or value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub struct AuditRecord {
     /// The request to the agent during which it happened; `None` at start-up and in background
     /// work. The guest names it, so a hostile agent can name another one of its own.
     pub request_id: Option<Arc<str>>,
+    /// The Python packages that led to it, from the one the agent called to the one that made
+    /// it; empty where that cannot be told. The guest names them, so a hostile agent can lie.
+    pub packages: Vec<String>,
     /// Status of the response, when there was one.
     pub status: Option<u16>,
     /// Bytes of the body that was sent.
@@ -21,13 +24,24 @@ pub struct AuditRecord {
     pub received_bytes: u64,
     /// From the decision to the end; zero for a denial.
     pub duration: Duration,
+    /// How many events this is: what was left out of something counts as one record. At least 1.
+    pub count: u64,
 }
 
 impl AuditRecord {
     /// A record of something that took no time and moved no bytes.
     #[must_use]
     pub fn at_once(event: AuditEvent, request_id: Option<Arc<str>>) -> Self {
-        Self { event, request_id, status: None, sent_bytes: 0, received_bytes: 0, duration: Duration::ZERO }
+        Self {
+            event,
+            request_id,
+            packages: Vec::new(),
+            status: None,
+            sent_bytes: 0,
+            received_bytes: 0,
+            duration: Duration::ZERO,
+            count: 1,
+        }
     }
 }
 
@@ -37,39 +51,15 @@ pub trait AuditSink: std::fmt::Debug + Send + Sync {
     fn record(&self, record: AuditRecord);
 }
 
-/// Writes records to the log of the process.
+/// Keeps no record: for guests that run on nobody's behalf.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct AuditLog;
+pub struct NoAudit;
 
-impl AuditSink for AuditLog {
-    fn record(&self, record: AuditRecord) {
-        let AuditRecord { event, request_id, status, sent_bytes, received_bytes, duration } = record;
-        let (capability, target, decision) = (event.capability.as_str(), event.target, event.decision.as_str());
-        let rule = event.rule.as_ref().map(|rule| rule.as_str());
-        let code = event.code.map(|code| code.as_str());
-        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        match event.decision {
-            Decision::Allowed => tracing::info!(
-                capability,
-                decision,
-                target,
-                rule,
-                request_id = request_id.as_deref(),
-                status,
-                sent_bytes,
-                received_bytes,
-                duration_ms,
-                "Capability used"
-            ),
-            Decision::Denied | Decision::Observed => tracing::warn!(
-                capability,
-                decision,
-                target,
-                code,
-                rule,
-                request_id = request_id.as_deref(),
-                "Capability denied"
-            ),
-        }
-    }
+impl AuditSink for NoAudit {
+    fn record(&self, _: AuditRecord) {}
+}
+
+/// Puts a limit that was reached on the record. `target` says what reached it.
+pub(crate) fn limit(audit: &dyn AuditSink, code: DenialCode, target: &str, request_id: Option<&Arc<str>>) {
+    audit.record(AuditRecord::at_once(AuditEvent::limit(code, None, target), request_id.cloned()));
 }

@@ -6,15 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use par_policy::Grants;
+use par_policy::{DenialCode, Grants};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 use wasmtime::component::Accessor;
 
+use crate::audit::{self, AuditSink};
 use crate::bindings::exports::pixell::agent::lifecycle::{AgentDescription, AgentSpec};
 use crate::bindings::{Agent, AgentPre};
 use crate::engine::Engine;
-use crate::imports::HostState;
 use crate::instance::{Job, Lost, Request, Shared};
 use crate::outbound::Outbound;
 use crate::share::Share;
@@ -31,6 +31,7 @@ pub(crate) struct Mold {
     /// Where directories to write to are made.
     pub(crate) scratch: PathBuf,
     pub(crate) outbound: Arc<Outbound>,
+    pub(crate) audit: Arc<dyn AuditSink>,
 }
 
 /// Runs an instance. `ready` hears whether the agent loaded; the return is the end of it.
@@ -49,8 +50,7 @@ pub(crate) async fn drive(
         }
     };
     let place = scratch.as_ref().map(TempDir::path);
-    let store =
-        build_store(&mold.engine, &mold.grants, &mold.mounts, place, HostState::new(Arc::clone(&mold.outbound)));
+    let store = build_store(&mold, place);
     let mut store = match store {
         Ok(store) => store,
         Err(error) => {
@@ -77,6 +77,7 @@ pub(crate) async fn drive(
     if let Err(trap) = ended {
         let cause = format!("{trap:#}");
         tracing::error!(cause, "Instance trapped");
+        audit::limit(&*mold.audit, DenialCode::InstanceTrapped, "an instance", None);
         shared.lost(&cause);
     }
     shared.lost("it ended");

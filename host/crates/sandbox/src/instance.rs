@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use par_policy::Limits;
+use par_policy::{AuditEvent, DenialCode, Limits};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::audit::{AuditRecord, AuditSink};
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::flight::Flight;
 use crate::turnstile::Place;
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     retire_changed: Notify,
     kill: Notify,
     cause: watch::Sender<Option<Arc<str>>>,
+    audit: Arc<dyn AuditSink>,
 }
 
 impl Shared {
@@ -106,7 +108,7 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// A way in, and the end that the driving task takes.
-    pub(crate) fn new(limits: &Limits) -> (Self, Arc<Shared>, mpsc::Receiver<Request>) {
+    pub(crate) fn new(limits: &Limits, audit: Arc<dyn AuditSink>) -> (Self, Arc<Shared>, mpsc::Receiver<Request>) {
         let (requests, receiver) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
             live: AtomicUsize::new(0),
@@ -117,6 +119,7 @@ impl Instance {
             retire_changed: Notify::new(),
             kill: Notify::new(),
             cause: watch::Sender::new(None),
+            audit,
         });
         (Self { shared: Arc::clone(&shared), requests }, shared, receiver)
     }
@@ -151,12 +154,17 @@ impl Instance {
     where
         Request: Into<Option<Job<C, R>>>,
     {
-        let flight = Flight::start(&self.shared, request_id, Arc::clone(place));
+        let began = Instant::now();
+        let flight = Flight::start(&self.shared, Arc::clone(&request_id), Arc::clone(place));
         let (reply, answer) = oneshot::channel();
         let gone = CallerGone { flight: Some(Arc::clone(&flight)) };
         match self.requests.try_send(request(Job { call, flight, reply })) {
             Ok(()) => self.wear(),
-            Err(mpsc::error::TrySendError::Full(_)) => return Err(Lost::Failed(CallError::Overloaded)),
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                let event = AuditEvent::limit(DenialCode::Overloaded, None, "a request to the agent");
+                self.shared.audit.record(AuditRecord::at_once(event, Some(request_id)));
+                return Err(Lost::Failed(CallError::Overloaded));
+            }
             Err(mpsc::error::TrySendError::Closed(request)) => {
                 let unstarted: Option<Job<C, R>> = request.into();
                 return Err(unstarted.map_or(Lost::Failed(CallError::Unavailable), |job| Lost::Unstarted(job.call)));
@@ -170,6 +178,9 @@ impl Instance {
             Ok(Err(_)) => Err(Lost::Failed(CallError::InstanceLost(self.shared.cause().await))),
             Err(_) => {
                 self.overdue();
+                let event = AuditEvent::limit(DenialCode::CallTimeout, None, "a request to the agent");
+                let record = AuditRecord::at_once(event, Some(request_id));
+                self.shared.audit.record(AuditRecord { duration: began.elapsed(), ..record });
                 Err(Lost::Failed(CallError::TimedOut))
             }
         }

@@ -19,6 +19,7 @@ mod fixed;
 mod flight;
 mod imports;
 mod instance;
+mod memory;
 mod outbound;
 mod output;
 mod pool;
@@ -28,7 +29,7 @@ mod store;
 mod turnstile;
 mod ways_out;
 
-pub use audit::{AuditLog, AuditRecord, AuditSink};
+pub use audit::{AuditRecord, AuditSink, NoAudit};
 pub use component::Guest;
 pub use engine::{EPOCH_TICK, Engine};
 pub use outbound::{OutboundSetup, Resolve, Roots, SystemResolver};

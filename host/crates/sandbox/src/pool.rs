@@ -3,10 +3,12 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use par_policy::DenialCode;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{sleep, timeout_at};
 
 use crate::StartError;
+use crate::audit;
 use crate::bindings::exports::pixell::agent::lifecycle::AgentDescription;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::drive::{Mold, drive};
@@ -38,7 +40,7 @@ impl Pool {
     pub(crate) async fn start(mold: Mold) -> Result<(Arc<Self>, AgentDescription), StartError> {
         let instances = mold.grants.limits().instances.get();
         let pool = Arc::new(Self {
-            turnstile: Turnstile::new(mold.grants.limits()),
+            turnstile: Turnstile::new(mold.grants.limits(), Arc::clone(&mold.audit)),
             mold: Arc::new(mold),
             serving: RwLock::default(),
             serving_changed: Notify::new(),
@@ -69,7 +71,7 @@ impl Pool {
 
     pub(crate) async fn http(&self, mut call: HttpCall) -> Result<HttpReply, CallError> {
         call.deadline = self.soonest(call.deadline);
-        let place = self.turnstile.enter(call.deadline).await?;
+        let place = self.turnstile.enter(call.deadline, &call.request_id).await?;
         loop {
             match self.pick(call.deadline).await?.http(call, &place).await {
                 Ok(reply) => return Ok(reply),
@@ -81,7 +83,7 @@ impl Pool {
 
     pub(crate) async fn act(&self, mut call: ActionCall) -> Result<String, CallError> {
         call.deadline = self.soonest(call.deadline);
-        let place = self.turnstile.enter(call.deadline).await?;
+        let place = self.turnstile.enter(call.deadline, &call.request_id).await?;
         loop {
             match self.pick(call.deadline).await?.act(call, &place).await {
                 Ok(result) => return Ok(result),
@@ -134,7 +136,7 @@ impl Pool {
     }
 
     async fn launch(&self) -> Result<(Instance, AgentDescription), StartError> {
-        let (instance, shared, requests) = Instance::new(self.mold.grants.limits());
+        let (instance, shared, requests) = Instance::new(self.mold.grants.limits(), Arc::clone(&self.mold.audit));
         let (ready, outcome) = oneshot::channel();
         tokio::spawn(drive(Arc::clone(&self.mold), shared, requests, ready));
         let killed = KillOnDrop(Some(instance.clone()));
@@ -185,6 +187,7 @@ impl Pool {
             self.withdraw(&instance);
             if instance.is_worn() {
                 tracing::info!(instances = self.ready(), "Instance replaced after its last request");
+                audit::limit(&*self.mold.audit, DenialCode::InstanceWorn, "an instance", None);
                 continue;
             }
             failures = if since.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use par_policy::Grants;
 
+use crate::audit::AuditSink;
 use crate::bindings::exports::pixell::agent::lifecycle as world;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::component::{self, Guest};
@@ -149,6 +150,8 @@ pub struct SandboxSpec {
     pub scratch: PathBuf,
     /// What its outbound requests are made with.
     pub outbound: OutboundSetup,
+    /// Where every use and every denial is written down.
+    pub audit: Arc<dyn AuditSink>,
 }
 
 /// One agent in its sandbox.
@@ -186,7 +189,7 @@ impl Sandbox {
         spec: SandboxSpec,
         build: Option<Mount>,
     ) -> Result<(Self, AgentDescription), StartError> {
-        let SandboxSpec { guest, package, dependencies, grants, agent, scratch, outbound } = spec;
+        let SandboxSpec { guest, package, dependencies, grants, agent, scratch, outbound, audit } = spec;
         let component = component::load(engine, &guest).await?;
         let mut mounts = vec![
             Mount::read_only(guest.python(), PYTHON),
@@ -195,9 +198,9 @@ impl Sandbox {
         ];
         mounts.extend(dependencies.map(|layer| Mount::read_only(layer, DEPENDENCIES)));
         mounts.extend(build);
-        let outbound = Arc::new(Outbound::new(&grants, outbound));
+        let outbound = Arc::new(Outbound::new(&grants, outbound, Arc::clone(&audit)));
         let spec = world_spec(agent);
-        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec, scratch, outbound };
+        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec, scratch, outbound, audit };
         let (pool, description) = Pool::start(mold).await?;
         Ok((Self { pool }, describe(description)))
     }

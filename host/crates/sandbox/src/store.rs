@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use par_policy::Grants;
+use par_policy::{AuditEvent, Capability, Denial, DenialCode, Grants};
 use wasmtime::component::ResourceTable;
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder};
+use wasmtime::{Store, StoreLimitsBuilder};
 use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::StartError;
-use crate::engine::Engine;
+use crate::drive::Mold;
 use crate::files::{FilesView, OpenScratchFile, Quota};
 use crate::fixed::{RepeatedRandom, StandingClock};
 use crate::imports::HostState;
+use crate::memory::Limiter;
 use crate::output::OutputLog;
 
 /// Core instances, memories and tables a component of CPython and its extensions needs.
@@ -63,7 +65,7 @@ impl Mount {
 pub(crate) struct State {
     wasi: WasiCtx,
     table: ResourceTable,
-    limits: StoreLimits,
+    limits: Limiter,
     quota: Option<Quota>,
     open_scratch_files: HashMap<u32, OpenScratchFile>,
     pub(crate) host: HostState,
@@ -85,15 +87,11 @@ impl WasiView for State {
     }
 }
 
-/// Builds the store of one instance: nothing but `grants` and `mounts` is in it. `scratch` is
-/// the directory it may write to, if it was granted one.
-pub(crate) fn build_store(
-    engine: &Engine,
-    grants: &Grants,
-    mounts: &[Mount],
-    scratch: Option<&Path>,
-    host: HostState,
-) -> Result<Store<State>, StartError> {
+/// Builds the store of one instance: nothing but the grants and mounts of its mold is in it.
+/// `scratch` is the directory it may write to, if it was granted one.
+pub(crate) fn build_store(mold: &Mold, scratch: Option<&Path>) -> Result<Store<State>, StartError> {
+    let Mold { engine, grants, mounts, audit, .. } = mold;
+    let host = HostState::new(Arc::clone(&mold.outbound));
     let mut wasi = WasiCtxBuilder::new();
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     // Imports read hundreds of small files from a local disk; a thread switch for each costs
@@ -120,7 +118,9 @@ pub(crate) fn build_store(
     if let (Some(limit), Some(directory)) = (grants.scratch(), scratch) {
         let mounted = wasi.preopened_dir(directory, Grants::scratch_path(), FsPerms::ReadWrite);
         mounted.map_err(|source| unreadable(directory, source))?;
-        quota = Some(Quota::new(limit.value.bytes()));
+        let denial = Denial::by_rule(DenialCode::ScratchFull, "the scratch directory is full", limit.rule.clone());
+        let full = AuditEvent::denied(Capability::Files, Grants::scratch_path(), &denial);
+        quota = Some(Quota::new(limit.value.bytes(), full, Arc::clone(audit)));
     }
     if let Some(clock) = grants.clock() {
         wasi.wall_clock(StandingClock(clock.value));
@@ -137,6 +137,7 @@ pub(crate) fn build_store(
         .memories(MEMORIES)
         .tables(TABLES)
         .build();
+    let limits = Limiter::new(limits, Arc::clone(audit));
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES);
     let state = State { wasi: wasi.build(), table, limits, quota, open_scratch_files: HashMap::new(), host };

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use par_policy::Limits;
+use par_policy::{AuditEvent, DenialCode, Limits};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout_at;
 
+use crate::audit::{AuditRecord, AuditSink};
 use crate::call::CallError;
 
 /// A place among the requests that are served. Dropping it lets the next one in.
@@ -19,15 +20,17 @@ pub(crate) struct Turnstile {
     places: Arc<Semaphore>,
     waiting: AtomicUsize,
     most_waiting: usize,
+    audit: Arc<dyn AuditSink>,
 }
 
 impl Turnstile {
-    pub(crate) fn new(limits: &Limits) -> Self {
+    pub(crate) fn new(limits: &Limits, audit: Arc<dyn AuditSink>) -> Self {
         let whole = |count: u32| usize::try_from(count).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Self {
             places: Arc::new(Semaphore::new(whole(limits.concurrent_requests))),
             waiting: AtomicUsize::new(0),
             most_waiting: whole(limits.queued_requests),
+            audit,
         }
     }
 
@@ -36,14 +39,19 @@ impl Turnstile {
     /// # Errors
     /// [`CallError::Overloaded`] when too many wait already, and when `deadline` passes first:
     /// the agent never saw the request.
-    pub(crate) async fn enter(&self, deadline: Instant) -> Result<Place, CallError> {
+    pub(crate) async fn enter(&self, deadline: Instant, request_id: &Arc<str>) -> Result<Place, CallError> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(Arc::new(place));
         }
-        let _waiting = Waiting::join(self).ok_or(CallError::Overloaded)?;
+        let overloaded = |limit| {
+            let event = AuditEvent::limit(DenialCode::Overloaded, Some(limit), "a request to the agent");
+            self.audit.record(AuditRecord::at_once(event, Some(Arc::clone(request_id))));
+            CallError::Overloaded
+        };
+        let _waiting = Waiting::join(self).ok_or_else(|| overloaded("queued_requests"))?;
         match timeout_at(deadline.into(), Arc::clone(&self.places).acquire_owned()).await {
             Ok(Ok(place)) => Ok(Arc::new(place)),
-            Ok(Err(_)) | Err(_) => Err(CallError::Overloaded),
+            Ok(Err(_)) | Err(_) => Err(overloaded("concurrent_requests")),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use par_policy::policy::{Policy, Requested};
 use par_policy::{Grants, InstanceCount, Limits};
 use par_sandbox::call::{HttpCall, ReplyBody, RequestBody, Surface};
-use par_sandbox::{AgentSpec, AuditLog, Engine, Guest, OutboundSetup, RestEntry, Sandbox, SandboxSpec, StartError};
+use par_sandbox::{AgentSpec, Engine, Guest, NoAudit, OutboundSetup, RestEntry, Sandbox, SandboxSpec, StartError};
 
 /// How long the instance has to stop; the result is known by then.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -51,7 +51,8 @@ async fn try_guest() -> Result<String, Failure> {
         grants: Grants::resolve(&Requested::default(), &Policy::default(), limits)?,
         agent: agent(application),
         scratch: std::env::temp_dir(),
-        outbound: OutboundSetup::new(Arc::new(AuditLog)),
+        outbound: OutboundSetup::default(),
+        audit: Arc::new(NoAudit),
     };
     let (sandbox, _) = Sandbox::start(&Engine::new()?, spec).await?;
     let reply = sandbox.http(get_root(deadline)?).await?;

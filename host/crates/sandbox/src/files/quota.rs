@@ -4,6 +4,10 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use par_policy::AuditEvent;
+
+use crate::audit::{AuditRecord, AuditSink};
+
 /// What a file or directory takes besides its content. Unit: bytes.
 ///
 /// The block and the inode of an empty file: without it, a million empty files would be free.
@@ -25,7 +29,9 @@ struct Counted {
     most: u64,
     used: u64,
     files: HashMap<Key, File>,
-    refused: bool,
+    /// What goes on the record each time there is no room, and where to.
+    full: AuditEvent,
+    audit: Arc<dyn AuditSink>,
 }
 
 #[derive(Debug, Default)]
@@ -46,9 +52,9 @@ impl From<Full> for io::Error {
 }
 
 impl Quota {
-    /// Room for `most` bytes, entries included.
-    pub(crate) fn new(most: u64) -> Self {
-        Self(Arc::new(Mutex::new(Counted { most, used: 0, files: HashMap::new(), refused: false })))
+    /// Room for `most` bytes, entries included. `full` goes on the record whenever there is none.
+    pub(crate) fn new(most: u64, full: AuditEvent, audit: Arc<dyn AuditSink>) -> Self {
+        Self(Arc::new(Mutex::new(Counted { most, used: 0, files: HashMap::new(), full, audit })))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Counted) -> T) -> T {
@@ -95,9 +101,7 @@ impl Counted {
                 Ok(())
             }
             None => {
-                if !std::mem::replace(&mut self.refused, true) {
-                    tracing::warn!(code = "scratch_full", most_bytes = self.most, "Scratch directory full");
-                }
+                self.audit.record(AuditRecord::at_once(self.full.clone(), None));
                 Err(Full)
             }
         }
@@ -167,14 +171,22 @@ impl Drop for OpenFile {
 
 #[cfg(test)]
 mod tests {
+    use par_policy::{Capability, Denial, DenialCode};
+
     use super::*;
+    use crate::audit::NoAudit;
+
+    fn quota(most: u64) -> Quota {
+        let full = AuditEvent::denied(Capability::Files, "/scratch", &Denial::new(DenialCode::ScratchFull, "full"));
+        Quota::new(most, full, Arc::new(NoAudit))
+    }
 
     const A: Key = (1, 1);
     const B: Key = (2, 2);
 
     #[test]
     fn a_file_counts_what_it_reaches_and_never_twice() {
-        let quota = Quota::new(ENTRY + 100);
+        let quota = quota(ENTRY + 100);
         quota.add_entry().unwrap();
         let file = quota.open(A);
 
@@ -191,7 +203,7 @@ mod tests {
     /// hostile 95: a file without a name takes room as long as somebody has it open.
     #[test]
     fn a_removed_file_counts_until_the_last_lets_go() {
-        let quota = Quota::new(2 * ENTRY + 100);
+        let quota = quota(2 * ENTRY + 100);
         quota.add_entry().unwrap();
         let file = quota.open(A);
         file.reach(100).unwrap();
@@ -210,7 +222,7 @@ mod tests {
 
     #[test]
     fn entries_take_room_and_give_it_back() {
-        let quota = Quota::new(2 * ENTRY);
+        let quota = quota(2 * ENTRY);
         assert_eq!((quota.add_entry(), quota.add_entry(), quota.add_entry()), (Ok(()), Ok(()), Err(Full)));
 
         quota.removed(A);

@@ -59,15 +59,12 @@ pub struct OutboundSetup {
     pub roots: Roots,
     /// The values of the secrets that were granted.
     pub secrets: SecretValues,
-    /// Where every use and every denial is written down.
-    pub audit: Arc<dyn AuditSink>,
 }
 
-impl OutboundSetup {
+impl Default for OutboundSetup {
     /// The system's resolver, the platform's authorities, and no secrets.
-    #[must_use]
-    pub fn new(audit: Arc<dyn AuditSink>) -> Self {
-        Self { resolver: Arc::new(SystemResolver), roots: Roots::Platform, secrets: SecretValues::default(), audit }
+    fn default() -> Self {
+        Self { resolver: Arc::new(SystemResolver), roots: Roots::Platform, secrets: SecretValues::default() }
     }
 }
 
@@ -97,8 +94,8 @@ pub(crate) struct Outbound {
 }
 
 impl Outbound {
-    pub(crate) fn new(grants: &Grants, setup: OutboundSetup) -> Self {
-        let OutboundSetup { resolver, roots, secrets, audit } = setup;
+    pub(crate) fn new(grants: &Grants, setup: OutboundSetup, audit: Arc<dyn AuditSink>) -> Self {
+        let OutboundSetup { resolver, roots, secrets } = setup;
         let limits = grants.limits().outbound;
         let connector = Connector {
             rules: Arc::new(grants.outbound().clone()),

@@ -100,9 +100,9 @@ impl Bench {
             resolver: Arc::<Names>::clone(&names),
             roots: Roots::Platform,
             secrets: values.into_iter().collect::<SecretValues>(),
-            audit: Arc::<Records>::clone(&records),
         };
-        Way { outbound: Outbound::new(&grants, setup), records, names }
+        let audit = Arc::<Records>::clone(&records);
+        Way { outbound: Outbound::new(&grants, setup, audit), records, names }
     }
 }
 

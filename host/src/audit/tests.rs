@@ -1,0 +1,135 @@
+//! The record without an agent: what is counted, and what becomes of a file that breaks.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use par_policy::{AuditEvent, Capability, Denial, DenialCode};
+use par_sandbox::AuditRecord;
+use serde_json::Value;
+
+use super::counted::Counted;
+use super::file::Output;
+use crate::telemetry::{Format, Level, Lines, Settings, Telemetry};
+
+fn denied(target: &str, request_id: &str) -> AuditRecord {
+    let denial = Denial::new(DenialCode::HostNotGranted, "no");
+    AuditRecord::at_once(AuditEvent::denied(Capability::Outbound, target, &denial), Some(request_id.into()))
+}
+
+fn counts(counted: &mut Counted) -> Vec<(String, u64)> {
+    let mut counts: Vec<_> =
+        counted.take().into_iter().map(|(record, _)| (record.event.target, record.count)).collect();
+    counts.sort();
+    counts
+}
+
+#[test]
+fn events_of_one_kind_are_one_record_with_their_number() {
+    let mut counted = Counted::default();
+    for request in ["1", "1", "2"] {
+        counted.add(AuditRecord { sent_bytes: 5, ..denied("a", request) }, "sandbox");
+    }
+    counted.add(denied("b", "1"), "sandbox");
+    counted.add(denied("b", "1"), "native");
+
+    let mut records = counted.take();
+    records.sort_by_key(|(record, backend)| (record.event.target.clone(), *backend));
+    let shown: Vec<_> = records
+        .iter()
+        .map(|(record, backend)| {
+            (record.event.target.as_str(), record.count, record.sent_bytes, record.request_id.as_deref(), *backend)
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [("a", 3, 15, None, "sandbox"), ("b", 1, 0, Some("1"), "native"), ("b", 1, 0, Some("1"), "sandbox")]
+    );
+    assert!(counted.is_empty());
+}
+
+/// A hostile agent chooses the targets: they are told apart up to a number, and counted beyond it.
+#[test]
+fn targets_without_end_are_counted_together() {
+    let mut counted = Counted::default();
+    for number in 0..5000 {
+        counted.add(denied(&format!("{number:04}"), "1"), "sandbox");
+    }
+
+    let counts = counts(&mut counted);
+    assert_eq!(counts.len(), 1025);
+    assert_eq!(counts[0], ("(others)".to_owned(), 5000 - 1024));
+}
+
+/// What was written, for tests.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Written {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+/// A disk with room for so many bytes.
+struct Disk {
+    content: Written,
+    room: usize,
+}
+
+impl Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(self.room);
+        if taken == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.room -= taken;
+        self.content.write(&bytes[..taken])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn telemetry(output: Written) -> (Telemetry, Lines) {
+    let settings = Settings { app_id: None, deployment_id: None, level: Level::Info, format: Format::Json };
+    let telemetry = Telemetry::start(settings, output).unwrap();
+    let lines = telemetry.lines();
+    (telemetry, lines)
+}
+
+/// A full disk is an error in the log, and the lines are there as well; none is cut or lost.
+#[test]
+fn what_a_full_disk_refuses_is_in_the_log() {
+    let (log, content) = (Written::default(), Written::default());
+    let (telemetry, lines) = telemetry(log.clone());
+    let disk = Disk { content: content.clone(), room: 13 };
+    let mut output = Output { file: disk, log: lines, torn: false, broken: false };
+
+    telemetry.within(|| {
+        output.write_all(b"{\"n\": 1}\n{\"n\": 2}\n").unwrap();
+        output.write_all(b"{\"n\": 3}\n").unwrap();
+        output.file.room = 100;
+        output.write_all(b"{\"n\": 4}\n").unwrap();
+    });
+    telemetry.flush();
+
+    assert_eq!(content.text(), "{\"n\": 1}\n{\"n\"\n{\"n\": 4}\n");
+    let log = log.text();
+    let parsed: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let numbers: Vec<_> = parsed.iter().filter_map(|line| line["n"].as_u64()).collect();
+    assert_eq!(numbers, [2, 3]);
+    let events: Vec<_> = parsed.iter().filter_map(|line| line["event"].as_str()).collect();
+    assert_eq!(events, ["Audit file cannot be written", "Audit file written again"]);
+}
