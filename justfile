@@ -85,6 +85,11 @@ bench-fetch: build guest
     cargo build {{ cargo_flags }} --bin par-bench
     "$CARGO_TARGET_DIR/release/par-bench" --fetch --results target/bench-fetch.json
 
+# Measures outbound requests beside a bare client; wants a quiet machine.
+bench-outbound: build guest
+    cargo build {{ cargo_flags }} --bin par-bench
+    "$CARGO_TARGET_DIR/release/par-bench" --outbound --results target/bench-outbound.json
+
 # Measures installing thirty wheels beside uv and pip; fetches the wheels first.
 bench-install: tools build guest
     cargo build {{ cargo_flags }} --bin par-bench

@@ -25,6 +25,7 @@ use crate::exit::Exit;
 use crate::grants;
 use crate::health::Health;
 use crate::lifecycle::Phase;
+use crate::process;
 use crate::signals::{Signal, Signals};
 use crate::telemetry::{Settings, Telemetry, events};
 use agent::Agent;
@@ -58,6 +59,9 @@ pub struct Order {
 /// Runs an agent until a signal comes or something breaks.
 #[must_use]
 pub fn run(order: Order) -> Exit {
+    if let Err(error) = process::keep_memory_private().and_then(|()| process::open_as_many_files_as_allowed()) {
+        return report(&BootError::System(error));
+    }
     let environment = Environment::of_process();
     let console = Console::new(order.interactive, order.log_format);
     let (app_id, deployment_id) = environment.identity();

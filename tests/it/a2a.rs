@@ -135,7 +135,7 @@ async fn the_standard_health_service_answers() {
     assert_eq!(client.standard_health("other").await.unwrap_err().code(), Code::NotFound);
 }
 
-/// What is no request is refused with the codes clients know, and the next one is answered.
+/// hostile 145, 152, 153: what is no request is refused with the codes clients know, and the next one is answered.
 #[tokio::test]
 async fn malformed_and_oversized_messages_are_refused() {
     let host = service().await;
@@ -168,7 +168,7 @@ async fn the_limit_of_a_message_can_be_raised() {
     assert_eq!(host.a2a().await.invoke(request).await.unwrap().result, "None");
 }
 
-/// An action that never ends is a status with the code of the deadline.
+/// hostile 149: an action that never ends is a status with the code of the deadline.
 #[tokio::test]
 async fn an_action_past_its_deadline_is_a_typed_status() {
     let package = Package::actions(include_str!("python/service.py"));

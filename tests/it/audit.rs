@@ -68,10 +68,12 @@ result = urllib.request.urlopen(request, timeout=20).status"
             "env allowed GREETING grant.env.GREETING".to_owned(),
             "env denied DENIED denied_by_policy".to_owned(),
             "env denied NOBODY_SET_THIS variable_not_granted".to_owned(),
+            "files allowed /scratch/a grant.files.scratch_mib".to_owned(),
             "files denied /scratch scratch_full".to_owned(),
             format!("outbound allowed GET {target} grant.outbound[0]"),
             "outbound denied GET http://other.example/x host_not_granted".to_owned(),
             format!("secrets allowed KEY in GET {target} grant.secrets.KEY"),
+            format!("secrets denied KEY in GET {target} secret_reflected"),
         ]
     );
     let records = host.records();
@@ -129,6 +131,45 @@ async fn an_instance_that_ends_early_is_on_the_record() {
     let host = TestHost::agent(&probe).env("PAR_POLICY", policy).start().await;
     host.get("/ping").await;
     assert_eq!(host.wait_for_denial("instance_worn").await.text_of("rule"), "limits.requests_per_instance");
+}
+
+/// With `mode: observe` what no rule grants happens and says so; what a rule denies, and addresses nobody granted,
+/// stay denied.
+#[tokio::test]
+async fn observing_lets_happen_what_no_rule_grants_and_says_so() {
+    let upstream = Upstream::http().await;
+    let policy =
+        "version: 1\nmode: observe\ngrant: {outbound_addresses: [127.0.0.1/32]}\ndeny: {outbound: [denied.example]}\n";
+    let mut host = TestHost::agent(&agent()).env("PAR_POLICY", policy).start().await;
+
+    assert_eq!(execute(&host, &fetch(&upstream.url("127.0.0.1", "/echo"))).await, json!({"done": 200}));
+    assert_eq!(execute(&host, &fetch(&upstream.url("127.0.0.2", "/echo"))).await["raised"], "URLError");
+    assert_eq!(execute(&host, &fetch("http://denied.example/")).await["raised"], "URLError");
+    host.stop().await;
+
+    let lines: Vec<String> = host.records().iter().map(short).collect();
+    assert_eq!(
+        lines,
+        [
+            format!("outbound observed GET {} host_not_granted", upstream.url("127.0.0.1", "/echo")),
+            format!("outbound denied GET {} loopback_address", upstream.url("127.0.0.2", "/echo")),
+            "outbound denied GET http://denied.example/ denied_by_policy".to_owned(),
+        ]
+    );
+    assert_eq!(upstream.seen().len(), 1);
+    assert_eq!(host.records()[0].event(), "Capability observed");
+    assert_eq!(host.events("Policy observes and does not enforce").len(), 1);
+}
+
+/// hostile 120, 167: the memory of PAR, which holds the values of secrets, is in no core file.
+#[tokio::test]
+async fn no_core_file_is_written() {
+    let host = TestHost::agent(&agent()).start().await;
+
+    let limits = fs_err::read_to_string(format!("/proc/{}/limits", host.id())).unwrap();
+
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"]);
 }
 
 /// Above the rate events are counted, and the counts add up.

@@ -270,7 +270,7 @@ async fn the_argument_wins_over_the_variable() {
     assert_eq!(host.get("/x").await.status, 200);
 }
 
-/// R103, R099: at the most talkative level no variable that was set for somebody else is printed.
+/// Hostile 124. R103, R099: at the most talkative level no variable that was set for somebody else is printed.
 #[tokio::test]
 async fn no_value_of_a_foreign_variable_is_ever_logged() {
     let setup = TestHost::agent(&Package::example("stdlib")).env("LOG_LEVEL", "debug");

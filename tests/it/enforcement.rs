@@ -34,7 +34,7 @@ fn full(answer: &Value, way: &str) {
     );
 }
 
-/// A data directory can be read and not written, and is not there without a grant.
+/// hostile 90, 91: a data directory can be read and not written, and is not there without a grant.
 #[tokio::test]
 async fn a_data_directory_is_there_when_it_is_granted_and_read_only() {
     let read = "result = open('/data/models/weights.txt').read()";
@@ -82,7 +82,7 @@ async fn a_data_directory_that_is_a_link_into_the_system_is_refused() {
     assert!(line.text_of("error").ends_with("a link leads to `/etc`"), "{}", line.text);
 }
 
-/// Without a grant there is nowhere to write; with one there is, for temporary files too.
+/// hostile 92, 94: without a grant there is nowhere to write; with one there is, for temporary files too.
 #[tokio::test]
 async fn scratch_is_there_when_it_is_granted() {
     let write = "open('/scratch/a', 'w').write('text')\nresult = open('/scratch/a').read()";
@@ -110,7 +110,7 @@ with tempfile.TemporaryDirectory() as directory:
 /// hostile 95: the quota holds whichever way a file grows, counts empty files, and is given back.
 #[tokio::test]
 async fn the_quota_of_scratch_holds() {
-    let host = under("version: 1\ngrant: {files: {scratch_mib: 1}}\n").await;
+    let host = under("version: 1\ngrant: {files: {scratch_mib: 1}}\nlimits: {open_files: 4096}\n").await;
     let fill = "open('/scratch/{}', 'wb').write(b'x' * {})";
     let ways = [
         "open('/scratch/a', 'wb').write(b'x' * (2 << 20))",
@@ -202,6 +202,7 @@ async fn requests_beyond_the_queue_are_told_to_come_back() {
         assert!(!refused.header("retry-after").is_empty());
     }
     drop(asking);
+    assert_eq!(host.wait_for_denial("overloaded").await.text_of("rule"), "limits.queued_requests");
 
     // PAR learns that they left when it reads from their connections.
     let answer = loop {

@@ -17,7 +17,7 @@ async fn attack(host: &RunningHost, name: &str) -> (u16, String) {
     (reply.status, code)
 }
 
-/// Responses that are none are typed errors; nothing of them reaches the wire.
+/// hostile 79, 137, 139: responses that are none are typed errors; nothing of them reaches the wire.
 #[tokio::test]
 async fn a_response_that_is_none_is_a_typed_error() {
     let host = hostile().await;
@@ -46,7 +46,7 @@ async fn a_response_that_is_none_is_a_typed_error() {
     }
 }
 
-/// A guest that exhausts its stack or breaks its own machinery costs its instance and no more.
+/// hostile 76: a guest that exhausts its stack or breaks its own machinery costs its instance and no more.
 #[tokio::test]
 async fn a_guest_that_breaks_itself_costs_its_instance() {
     let host = hostile().await;
@@ -61,7 +61,7 @@ async fn a_guest_that_breaks_itself_costs_its_instance() {
     assert_eq!(host.health().await.status, 200);
 }
 
-/// What a guest may ask of the host costs the host no memory, however often it asks.
+/// hostile 78, 81, 85: what a guest may ask of the host costs the host no memory, however often it asks.
 #[tokio::test]
 async fn calls_of_the_host_do_not_fill_its_memory() {
     let host = hostile().await;
@@ -85,7 +85,7 @@ async fn calls_of_the_host_do_not_fill_its_memory() {
     assert!(host.lines().iter().all(|line| line.event() != "Forged" && line.text.len() <= 200 << 10));
 }
 
-/// Open files are limited, and all of them are closed with the instance that opened them.
+/// hostile 80, 82: open files are limited, and all of them are closed with the instance that opened them.
 #[tokio::test]
 async fn open_files_are_limited_and_closed_again() {
     let host = hostile().await;
@@ -98,7 +98,7 @@ async fn open_files_are_limited_and_closed_again() {
     assert!(open() < before + 32, "from {before} to {}", open());
 }
 
-/// Where the process itself may open few files, an agent that opens all of them gets an error, or
+/// hostile 82: where the process itself may open few files, an agent that opens all of them gets an error, or
 /// loses its instance; afterwards the ports take connections as before.
 #[tokio::test]
 async fn files_an_agent_opened_are_free_again_afterwards() {

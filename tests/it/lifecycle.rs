@@ -113,7 +113,7 @@ async fn the_phases_of_the_boot_are_logged_in_order_and_timed() {
     assert_eq!(host.events("Package loaded successfully")[0].text_of("package_id"), "mirror@1.0");
 }
 
-/// R035, R036, R181: a REST port that is taken ends the process with the reason.
+/// Hostile 179. R035, R036, R181: a REST port that is taken ends the process with the reason.
 #[tokio::test]
 async fn a_busy_rest_port_is_an_exit_and_never_another_port() {
     let setup = TestHost::agent(&probe());
@@ -416,7 +416,7 @@ async fn an_idle_process_ends_with_0_and_leaves_nothing_behind() {
     }
 }
 
-/// R216: a second signal ends it at once, with the code of the signal.
+/// Hostile 177. R216: a second signal ends it at once, with the code of the signal.
 #[tokio::test]
 async fn a_second_signal_ends_the_process_at_once() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {

@@ -35,7 +35,7 @@ async fn the_deployment_is_null_where_it_is_not_known() {
     assert!(host.lines().iter().all(|line| line.value["deploymentId"].is_null()));
 }
 
-/// R098, R100: whatever the agent prints or logs is a value inside `details`, and never a line or a key.
+/// Hostile 121, 122. R098, R100: whatever the agent prints or logs is a value inside `details`, and never a line or a key.
 #[tokio::test]
 async fn an_agent_cannot_forge_a_line() {
     let forged = json!({
@@ -100,7 +100,7 @@ async fn queries_and_header_fields_of_requests_are_not_logged() {
     assert!(!host.log_text().contains("hunter2"));
 }
 
-/// An agent that writes without end costs it lines, not the host its disk.
+/// hostile 83, 84: an agent that writes without end costs it lines, not the host its disk.
 #[tokio::test]
 async fn an_agent_that_logs_without_end_is_held_back() {
     let main = "

@@ -31,7 +31,7 @@ async fn started(host: &RunningHost, count: usize) {
     .await;
 }
 
-/// Code that never yields is a typed 504 at its deadline, while another instance keeps answering;
+/// hostile 74, 89: code that never yields is a typed 504 at its deadline, while another instance keeps answering;
 /// the lost instance is replaced.
 #[tokio::test]
 async fn code_that_never_yields_is_a_typed_504_while_others_answer() {
@@ -66,7 +66,7 @@ async fn code_that_never_yields_is_a_typed_504_while_others_answer() {
     host.wait_for("the timeout", |line| line.text_of("request_id") == id && line.level() == "error").await;
 }
 
-/// So is a call that blocks in the host, which no epoch interrupts, and one that waits for ever.
+/// hostile 77: so is a call that blocks in the host, which no epoch interrupts, and one that waits for ever.
 #[tokio::test]
 async fn code_that_blocks_or_waits_for_ever_is_a_typed_504() {
     let host = probe().env("REQUEST_TIMEOUT_SEC", "1").start().await;
@@ -78,7 +78,7 @@ async fn code_that_blocks_or_waits_for_ever_is_a_typed_504() {
     }
 }
 
-/// A request that waited past its deadline does not cost the others their answers; the instance that
+/// hostile 88: a request that waited past its deadline does not cost the others their answers; the instance that
 /// served it takes no further requests.
 #[tokio::test]
 async fn a_request_that_waits_past_its_deadline_leaves_the_others_alone() {
@@ -121,6 +121,33 @@ async fn an_instance_that_is_lost_fails_its_requests_and_is_replaced() {
         assert_ne!(after, before, "{path}");
         assert_eq!(host.health().await.status, 200);
     }
+}
+
+/// hostile 86: an agent that traps in every request is given a rest: who comes then is told to come back, and is served
+/// afterwards.
+#[tokio::test]
+async fn an_agent_that_traps_again_and_again_is_given_a_rest() {
+    let host = probe().start().await;
+    let mut refused = host.get("/abort").await;
+    let mut traps = 1;
+    while refused.error_code() == "instance_lost" {
+        refused = host.get("/abort").await;
+        traps += 1;
+        assert!(traps < 50, "{}", host.log_text());
+    }
+
+    assert_eq!((refused.status, refused.error_code().as_str()), (503, "circuit_open"));
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert!(traps > 10, "{traps}");
+    assert!(!host.wait_for_denial("circuit_open").await.text_of("request_id").is_empty());
+    assert_eq!(host.health().await.status, 200);
+    let answer = loop {
+        let reply = host.get("/ping").await;
+        if reply.status != 503 {
+            break reply.json();
+        }
+    };
+    assert_eq!(answer, "pong");
 }
 
 /// `sys.exit` in a request is an exception like any other.

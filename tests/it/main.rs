@@ -37,5 +37,6 @@ mod sandbox;
 mod signatures;
 mod sources;
 mod streaming;
+mod table;
 mod ui;
 mod wheelhouse;

@@ -399,8 +399,10 @@ async fn a_synchronous_client_blocks_its_own_instance_only() {
 
     assert!(matches!(blocked, Err(par_sandbox::call::CallError::TimedOut)));
     upstream.dropped().await;
-    let lines = host.lines(1).await;
-    assert!(lines[0].starts_with("outbound allowed"), "{lines:#?}");
+    let mut lines = host.lines(2).await;
+    lines.sort();
+    assert_eq!(lines[0], "limits denied a request to the agent call_timeout");
+    assert!(lines[1].starts_with("outbound allowed"), "{lines:#?}");
 }
 
 /// A task that is cancelled gives its request up, before and after the head of the response.

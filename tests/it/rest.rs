@@ -119,7 +119,7 @@ async fn without_a_base_path_the_agent_is_at_the_root() {
     assert_eq!(host.get("/meta").await.json()["name"], "mirror");
 }
 
-/// R014, R084: the built-in endpoints have their shapes, and the agent cannot take their place.
+/// Hostile 143. R014, R084: the built-in endpoints have their shapes, and the agent cannot take their place.
 #[tokio::test]
 async fn built_in_endpoints_have_the_shapes_the_platform_asks_for() {
     let host = orders().await;

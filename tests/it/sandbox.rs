@@ -19,7 +19,7 @@ fn assert_refused(answer: &Value, what: &str) {
     assert!(answer.get("refused").is_some(), "{what}: {answer}");
 }
 
-/// The package, its dependencies, the standard library and the platform libraries are read-only.
+/// hostile 90, 94: the package, its dependencies, the standard library and the platform libraries are read-only.
 #[tokio::test]
 async fn nothing_that_is_mounted_can_be_changed() {
     let host = TestHost::agent(&probe()).start().await;
@@ -49,7 +49,7 @@ async fn nothing_that_is_mounted_can_be_changed() {
     assert_eq!(left, ["agent.yaml", "data", "main.py"]);
 }
 
-/// R062: no path of the host can be opened, however it is spelt.
+/// Hostile 91, 93. R062: no path of the host can be opened, however it is spelt.
 #[tokio::test]
 async fn no_file_of_the_host_can_be_opened() {
     let setup = TestHost::agent(&probe());
@@ -83,7 +83,7 @@ async fn no_file_of_the_host_can_be_opened() {
     }
 }
 
-/// A link in the package is no way out of it, whether it is refused at the start or not followed.
+/// hostile 92: a link in the package is no way out of it, whether it is refused at the start or not followed.
 #[tokio::test]
 async fn a_link_in_the_package_leads_nowhere() {
     let setup = TestHost::agent(&probe());
@@ -140,7 +140,7 @@ async fn there_are_no_threads_and_no_processes() {
     assert_eq!(ask(&host, "/ping").await, "pong", "the instance lives");
 }
 
-/// The environment holds what the package sets, who the agent is and where it lives; nothing of
+/// hostile 118: the environment holds what the package sets, who the agent is and where it lives; nothing of
 /// the host's.
 #[tokio::test]
 async fn the_environment_holds_only_what_was_granted() {
@@ -172,7 +172,7 @@ async fn the_environment_holds_only_what_was_granted() {
     );
 }
 
-/// More memory than granted is a `MemoryError`; less is memory.
+/// hostile 75: more memory than granted is a `MemoryError`; less is memory.
 #[tokio::test]
 async fn memory_above_the_cap_is_a_memory_error() {
     let host = TestHost::agent(&probe()).env("PAR_MEMORY_MIB", "128").start().await;
@@ -185,7 +185,7 @@ async fn memory_above_the_cap_is_a_memory_error() {
     assert_eq!(ask(&host, "/identity").await, identity, "the same instance");
 }
 
-/// Recursion without end is an exception of Python's.
+/// hostile 76: recursion without end is an exception of Python's.
 #[tokio::test]
 async fn recursion_without_end_is_a_recursion_error() {
     let host = TestHost::agent(&probe()).start().await;

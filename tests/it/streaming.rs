@@ -61,7 +61,7 @@ async fn server_sent_events_arrive_one_by_one() {
     assert!(timeout(par_tests::PATIENCE, events.next()).await.unwrap().is_none());
 }
 
-/// A client that leaves in the middle of an answer is an `http.disconnect` for the agent.
+/// hostile 138: a client that leaves in the middle of an answer is an `http.disconnect` for the agent.
 #[tokio::test]
 async fn a_client_that_leaves_during_the_answer_is_noticed_by_the_agent() {
     let host = streams().await;
@@ -73,7 +73,7 @@ async fn a_client_that_leaves_during_the_answer_is_noticed_by_the_agent() {
     host.wait_for_agent("received http.disconnect").await;
 }
 
-/// The same before the answer has begun.
+/// hostile 138: the same before the answer has begun.
 #[tokio::test]
 async fn a_client_that_leaves_before_the_answer_is_noticed_by_the_agent() {
     let host = streams().await;
@@ -97,7 +97,7 @@ async fn sending_to_a_client_that_left_raises() {
     host.wait_for_agent("sending ended with").await;
 }
 
-/// Half an upload is not taken for a whole one.
+/// hostile 132: half an upload is not taken for a whole one.
 #[tokio::test]
 async fn an_upload_that_breaks_off_is_not_taken_for_a_complete_one() {
     let host = streams().await;

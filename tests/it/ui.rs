@@ -88,7 +88,7 @@ async fn files_have_tags_ranges_compression_and_safe_types() {
     assert_eq!(posted.status, 405);
 }
 
-/// However a path is spelt, nothing outside `ui.path` is served; the file beside the refused
+/// hostile 136: however a path is spelt, nothing outside `ui.path` is served; the file beside the refused
 /// one is.
 #[tokio::test]
 async fn nothing_outside_the_folder_is_served_however_it_is_spelt() {

@@ -47,7 +47,7 @@ fn events_of_one_kind_are_one_record_with_their_number() {
     assert!(counted.is_empty());
 }
 
-/// A hostile agent chooses the targets: they are told apart up to a number, and counted beyond it.
+/// hostile 123: a hostile agent chooses the targets: they are told apart up to a number, and counted beyond it.
 #[test]
 fn targets_without_end_are_counted_together() {
     let mut counted = Counted::default();

@@ -32,6 +32,7 @@ pub(crate) enum ErrorCode {
     InstanceLost,
     Unavailable,
     Overloaded,
+    CircuitOpen,
     AgentError,
     BadResponse,
     BadPath,
@@ -49,6 +50,7 @@ impl ErrorCode {
             Self::InstanceLost => "instance_lost",
             Self::Unavailable => "unavailable",
             Self::Overloaded => "overloaded",
+            Self::CircuitOpen => "circuit_open",
             Self::AgentError => "agent_error",
             Self::BadResponse => "bad_response",
             Self::BadPath => "bad_path",
@@ -63,7 +65,7 @@ impl ErrorCode {
         match self {
             Self::CallTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::InstanceLost | Self::BadResponse => StatusCode::BAD_GATEWAY,
-            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::Overloaded | Self::CircuitOpen => StatusCode::SERVICE_UNAVAILABLE,
             Self::AgentError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::BadPath | Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
@@ -74,7 +76,7 @@ impl ErrorCode {
 
     /// Whether the same request may do better a moment later.
     fn is_passing(self) -> bool {
-        matches!(self, Self::Unavailable | Self::Overloaded)
+        matches!(self, Self::Unavailable | Self::Overloaded | Self::CircuitOpen)
     }
 
     /// The code of a call that failed.
@@ -84,6 +86,7 @@ impl ErrorCode {
             CallError::InstanceLost(_) => Self::InstanceLost,
             CallError::Unavailable => Self::Unavailable,
             CallError::Overloaded => Self::Overloaded,
+            CallError::CircuitOpen(_) => Self::CircuitOpen,
             CallError::Raised { .. } => Self::AgentError,
             CallError::ActionNotFound(_) | CallError::Protocol(_) => Self::BadResponse,
         }
@@ -96,6 +99,7 @@ impl ErrorCode {
             Self::InstanceLost => format!("agent `{agent}` stopped while it served the request"),
             Self::Unavailable => format!("agent `{agent}` is not ready"),
             Self::Overloaded => format!("agent `{agent}` has too many requests waiting"),
+            Self::CircuitOpen => format!("agent `{agent}` failed too often and is given a rest"),
             Self::AgentError => format!("agent `{agent}` failed to answer"),
             Self::BadResponse => format!("agent `{agent}` answered something that is not a response"),
             Self::BadPath => "the path of the request is not accepted".to_owned(),
@@ -143,7 +147,12 @@ impl Asked<'_> {
     pub(crate) fn failed(&self, error: &CallError) -> Response<Payload> {
         let code = ErrorCode::of(error);
         log_failure(self.request_id, code, error);
-        self.error(code)
+        let mut response = self.error(code);
+        if let CallError::CircuitOpen(left) = error {
+            let seconds = left.as_secs().saturating_add(1);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
     }
 
     /// The answer for a request that never became a call.

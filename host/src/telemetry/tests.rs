@@ -113,6 +113,7 @@ fn fields_cannot_replace_the_schema() {
     assert_eq!(line["details"]["event"], "forged");
 }
 
+/// hostile 121, 122: an agent cannot forge a line.
 #[test]
 fn an_agent_cannot_forge_a_line() {
     let forged = "x\n{\"level\": \"error\", \"event\": \"Runtime ready\"}\r\n\u{2028}\u{85}\u{1b}[2J";
@@ -143,6 +144,7 @@ fn an_agent_that_floods_the_log_is_cut_off_and_the_loss_is_told() {
     assert_eq!(kept as u64 + dropped, 20_000);
 }
 
+/// hostile 121: long texts and long lines are cut.
 #[test]
 fn long_texts_and_long_lines_are_cut() {
     let long = "ü".repeat(1 << 20);

@@ -84,6 +84,8 @@ codes! {
     /// The secret is granted, for other hosts. Raises an alarm: a placeholder was on its way to
     /// somebody who must not have the value.
     SecretNotBound = "secret_not_bound",
+    /// A response held the value of a secret. The agent sees asterisks in its place.
+    SecretReflected = "secret_reflected",
     /// One request to the agent made more outbound requests than it may.
     OutboundRequestsExhausted = "outbound_requests_exhausted",
     /// More outbound requests at a time than the agent may have.
@@ -118,6 +120,16 @@ codes! {
     InstanceTrapped = "instance_trapped",
     /// An instance served as many requests as it may, and was replaced.
     InstanceWorn = "instance_worn",
+    /// The memory of an instance grew by as much as it may, and it was replaced.
+    InstanceGrown = "instance_grown",
+    /// Instances trapped again and again: requests to the agent are refused for a while.
+    CircuitOpen = "circuit_open",
+    /// An instance has as many files open as it may.
+    OpenFilesExhausted = "open_files_exhausted",
+    /// A file or directory outside of what the agent has.
+    FileNotGranted = "file_not_granted",
+    /// Writing to what is read-only.
+    ReadOnly = "read_only",
 }
 
 impl DenialCode {
@@ -146,6 +158,8 @@ impl DenialCode {
             Self::CallTimeout => "request_timeout_ms",
             Self::LogLinesDropped => "log_lines_per_second",
             Self::InstanceWorn => "requests_per_instance",
+            Self::InstanceGrown => "memory_growth_mib",
+            Self::OpenFilesExhausted => "open_files",
             Self::OutboundRequestsExhausted => "outbound_requests_per_request",
             Self::OutboundRequestTooLarge => "outbound_request_mib",
             Self::OutboundResponseTooLarge => "outbound_response_mib",

@@ -156,6 +156,11 @@ pub struct Limits {
     pub queued_requests: u32,
     /// Requests one instance serves before it is replaced.
     pub requests_per_instance: u64,
+    /// Growth of the memory of an instance after which it is replaced. Unit: bytes. Linear memory
+    /// is never given back, so this catches slow leaks; as much as all memory means never.
+    pub memory_growth: u64,
+    /// Files and directories one instance may have open.
+    pub open_files: u32,
     /// Lines of the agent's log that are written in a second; the others are counted.
     pub log_lines_per_second: u32,
     /// Outbound requests.
@@ -177,6 +182,8 @@ impl Limits {
             concurrent_requests: 1024,
             queued_requests: 4096,
             requests_per_instance: u64::MAX,
+            memory_growth: 4096 << 20,
+            open_files: 256,
             log_lines_per_second: 1000,
             outbound: OutboundLimits::DEFAULT,
         }

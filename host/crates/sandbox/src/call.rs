@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -143,6 +143,9 @@ pub enum CallError {
     /// Too many calls are waiting already.
     #[error("too many calls are waiting")]
     Overloaded,
+    /// Instances trapped again and again; calls are let in again after this time.
+    #[error("instances trapped again and again; calls are refused for {} s more", .0.as_secs_f32())]
+    CircuitOpen(Duration),
     /// The agent has no action of that name.
     #[error("no action `{0}`")]
     ActionNotFound(String),

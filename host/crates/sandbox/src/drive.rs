@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -14,8 +15,10 @@ use wasmtime::component::Accessor;
 use crate::audit::{self, AuditSink};
 use crate::bindings::exports::pixell::agent::lifecycle::{AgentDescription, AgentSpec};
 use crate::bindings::{Agent, AgentPre};
+use crate::breaker::Breaker;
 use crate::engine::Engine;
 use crate::instance::{Job, Lost, Request, Shared};
+use crate::memory::Memory;
 use crate::outbound::Outbound;
 use crate::share::Share;
 use crate::store::{Mount, State, build_store};
@@ -32,6 +35,9 @@ pub(crate) struct Mold {
     pub(crate) scratch: PathBuf,
     pub(crate) outbound: Arc<Outbound>,
     pub(crate) audit: Arc<dyn AuditSink>,
+    pub(crate) breaker: Breaker,
+    /// An empty directory: what the agent finds where it has nothing.
+    pub(crate) nothing: TempDir,
 }
 
 /// Runs an instance. `ready` hears whether the agent loaded; the return is the end of it.
@@ -50,7 +56,7 @@ pub(crate) async fn drive(
         }
     };
     let place = scratch.as_ref().map(TempDir::path);
-    let store = build_store(&mold, place);
+    let store = build_store(&mold, place, Arc::clone(shared.memory()));
     let mut store = match store {
         Ok(store) => store,
         Err(error) => {
@@ -69,7 +75,7 @@ pub(crate) async fn drive(
     };
     let spec = mold.spec.clone();
     let queue = &mut requests;
-    let life = store.run_concurrent(async |accessor| live(accessor, &agent, spec, queue, ready).await);
+    let life = store.run_concurrent(async |accessor| live(accessor, &agent, spec, queue, ready, shared.memory()).await);
     let ended = tokio::select! {
         ended = Share::new(life, mold.grants.limits().cpu) => ended.and_then(|ended| ended),
         () = shared.killed() => Ok(()),
@@ -78,6 +84,10 @@ pub(crate) async fn drive(
         let cause = format!("{trap:#}");
         tracing::error!(cause, "Instance trapped");
         audit::limit(&*mold.audit, DenialCode::InstanceTrapped, "an instance", None);
+        if let Some(pause) = mold.breaker.trapped(Instant::now()) {
+            let seconds = pause.as_secs();
+            tracing::error!(seconds, "Instances trap again and again, requests are refused for a while");
+        }
         shared.lost(&cause);
     }
     shared.lost("it ended");
@@ -118,6 +128,7 @@ async fn live(
     spec: AgentSpec,
     requests: &mut mpsc::Receiver<Request>,
     ready: oneshot::Sender<Result<AgentDescription, StartError>>,
+    memory: &Memory,
 ) -> wasmtime::Result<()> {
     let lifecycle = agent.pixell_agent_lifecycle();
     let description = match lifecycle.call_load(accessor, spec).await? {
@@ -134,6 +145,7 @@ async fn live(
     };
     let outcome = started.map(|()| description).map_err(convert::start_error);
     let failed = outcome.is_err();
+    memory.is_ready();
     if ready.send(outcome).is_err() || failed {
         return Ok(());
     }

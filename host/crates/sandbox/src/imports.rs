@@ -76,6 +76,7 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     // The file system once more, with the quota before it.
     linker.allow_shadowing(true);
     wasmtime_wasi::p2::bindings::filesystem::types::add_to_linker::<State, Files>(linker, State::files)?;
+    wasmtime_wasi::p2::bindings::filesystem::preopens::add_to_linker::<State, Files>(linker, State::files)?;
     linker.allow_shadowing(false);
     Agent::add_to_linker::<_, HasSelf<State>>(linker, |state| state)
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::audit::{AuditRecord, AuditSink};
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::flight::Flight;
+use crate::memory::Memory;
 use crate::turnstile::Place;
 
 /// Calls an instance holds that its guest has not seen yet.
@@ -56,10 +57,16 @@ pub(crate) struct Shared {
     retire_changed: Notify,
     kill: Notify,
     cause: watch::Sender<Option<Arc<str>>>,
+    memory: Arc<Memory>,
     audit: Arc<dyn AuditSink>,
 }
 
 impl Shared {
+    /// What the instance holds.
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
     pub(crate) fn call_starts(&self) {
         self.live.fetch_add(1, Ordering::AcqRel);
     }
@@ -119,6 +126,7 @@ impl Instance {
             retire_changed: Notify::new(),
             kill: Notify::new(),
             cause: watch::Sender::new(None),
+            memory: Arc::new(Memory::new(usize::try_from(limits.memory_growth).unwrap_or(usize::MAX))),
             audit,
         });
         (Self { shared: Arc::clone(&shared), requests }, shared, receiver)
@@ -173,6 +181,9 @@ impl Instance {
         match timeout_at(Instant::from_std(deadline), answer).await {
             Ok(Ok(reply)) => {
                 gone.disarm();
+                if self.has_grown() && !self.shared.is_retired() {
+                    self.retire();
+                }
                 reply
             }
             Ok(Err(_)) => Err(Lost::Failed(CallError::InstanceLost(self.shared.cause().await))),
@@ -197,6 +208,11 @@ impl Instance {
     /// Whether the instance was replaced because it served as many calls as it may.
     pub(crate) fn is_worn(&self) -> bool {
         self.shared.worn.load(Ordering::Acquire)
+    }
+
+    /// Whether it holds so much more than at its start that a fresh one is better.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.shared.memory.has_grown()
     }
 
     /// Takes the instance out of service. It ends with its last caller.

@@ -8,6 +8,7 @@ mod alarm;
 mod audit;
 mod bindings;
 mod body;
+mod breaker;
 pub mod call;
 mod compiled;
 mod component;

@@ -71,6 +71,7 @@ impl Pool {
 
     pub(crate) async fn http(&self, mut call: HttpCall) -> Result<HttpReply, CallError> {
         call.deadline = self.soonest(call.deadline);
+        self.admit(&call.request_id)?;
         let place = self.turnstile.enter(call.deadline, &call.request_id).await?;
         loop {
             match self.pick(call.deadline).await?.http(call, &place).await {
@@ -83,6 +84,7 @@ impl Pool {
 
     pub(crate) async fn act(&self, mut call: ActionCall) -> Result<String, CallError> {
         call.deadline = self.soonest(call.deadline);
+        self.admit(&call.request_id)?;
         let place = self.turnstile.enter(call.deadline, &call.request_id).await?;
         loop {
             match self.pick(call.deadline).await?.act(call, &place).await {
@@ -91,6 +93,13 @@ impl Pool {
                 Err(Lost::Unstarted(unstarted)) => call = unstarted,
             }
         }
+    }
+
+    /// Refuses a call while instances trap again and again.
+    fn admit(&self, request_id: &Arc<str>) -> Result<(), CallError> {
+        let Some(left) = self.mold.breaker.refuses(Instant::now()) else { return Ok(()) };
+        audit::limit(&*self.mold.audit, DenialCode::CircuitOpen, "a request to the agent", Some(request_id));
+        Err(CallError::CircuitOpen(left))
     }
 
     /// Lets every instance shut down; what is left at `deadline` is ended.
@@ -185,9 +194,17 @@ impl Pool {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
             self.withdraw(&instance);
-            if instance.is_worn() {
+            let retired = if instance.is_worn() {
                 tracing::info!(instances = self.ready(), "Instance replaced after its last request");
-                audit::limit(&*self.mold.audit, DenialCode::InstanceWorn, "an instance", None);
+                Some(DenialCode::InstanceWorn)
+            } else if instance.has_grown() {
+                tracing::info!(instances = self.ready(), "Instance replaced after its memory grew");
+                Some(DenialCode::InstanceGrown)
+            } else {
+                None
+            };
+            if let Some(code) = retired {
+                audit::limit(&*self.mold.audit, code, "an instance", None);
                 continue;
             }
             failures = if since.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };

@@ -8,6 +8,7 @@ use par_policy::Grants;
 
 use crate::audit::AuditSink;
 use crate::bindings::exports::pixell::agent::lifecycle as world;
+use crate::breaker::Breaker;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::component::{self, Guest};
 use crate::drive::Mold;
@@ -200,7 +201,20 @@ impl Sandbox {
         mounts.extend(build);
         let outbound = Arc::new(Outbound::new(&grants, outbound, Arc::clone(&audit)));
         let spec = world_spec(agent);
-        let mold = Mold { engine: engine.clone(), component, grants, mounts, spec, scratch, outbound, audit };
+        let nothing = tempfile::Builder::new().prefix("nothing-").tempdir_in(&scratch);
+        let nothing = nothing.map_err(|source| StartError::Mount { path: scratch.clone(), source: source.into() })?;
+        let mold = Mold {
+            engine: engine.clone(),
+            component,
+            grants,
+            mounts,
+            spec,
+            scratch,
+            outbound,
+            audit,
+            breaker: Breaker::default(),
+            nothing,
+        };
         let (pool, description) = Pool::start(mold).await?;
         Ok((Self { pool }, describe(description)))
     }

@@ -12,10 +12,10 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::StartError;
 use crate::drive::Mold;
-use crate::files::{FilesView, OpenScratchFile, Quota};
+use crate::files::{FilesView, OpenScratchFile, Places, Quota, Root};
 use crate::fixed::{RepeatedRandom, StandingClock};
 use crate::imports::HostState;
-use crate::memory::Limiter;
+use crate::memory::{Limiter, Memory};
 use crate::output::OutputLog;
 
 /// Core instances, memories and tables a component of CPython and its extensions needs.
@@ -68,6 +68,7 @@ pub(crate) struct State {
     limits: Limiter,
     quota: Option<Quota>,
     open_scratch_files: HashMap<u32, OpenScratchFile>,
+    places: Places,
     pub(crate) host: HostState,
 }
 
@@ -77,6 +78,7 @@ impl State {
             inner: WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table },
             quota: self.quota.as_ref(),
             open: &mut self.open_scratch_files,
+            places: &mut self.places,
         }
     }
 }
@@ -89,8 +91,12 @@ impl WasiView for State {
 
 /// Builds the store of one instance: nothing but the grants and mounts of its mold is in it.
 /// `scratch` is the directory it may write to, if it was granted one.
-pub(crate) fn build_store(mold: &Mold, scratch: Option<&Path>) -> Result<Store<State>, StartError> {
-    let Mold { engine, grants, mounts, audit, .. } = mold;
+pub(crate) fn build_store(
+    mold: &Mold,
+    scratch: Option<&Path>,
+    memory: Arc<Memory>,
+) -> Result<Store<State>, StartError> {
+    let Mold { engine, grants, mounts, audit, nothing, .. } = mold;
     let host = HostState::new(Arc::clone(&mold.outbound));
     let mut wasi = WasiCtxBuilder::new();
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
@@ -102,17 +108,21 @@ pub(crate) fn build_store(mold: &Mold, scratch: Option<&Path>) -> Result<Store<S
     for (name, value) in grants.environment() {
         wasi.env(name, value);
     }
+    wasi.preopened_dir(nothing.path(), "/", FsPerms::ReadOnly).map_err(|source| unreadable(nothing.path(), source))?;
+    let mut roots = vec![Root::nothing()];
     for Mount { host, guest, access } in mounts {
         let perms = match access {
             Access::Read => FsPerms::ReadOnly,
             Access::Write => FsPerms::ReadWrite,
         };
+        roots.push(Root::own(guest, matches!(access, Access::Write)));
         wasi.preopened_dir(host, guest, perms).map_err(|source| unreadable(host, source))?;
     }
     for (name, directory) in grants.data() {
         let host = Path::new(directory.value.as_str());
         let mounted = wasi.preopened_dir(host, name.guest_path(), FsPerms::ReadOnly);
         mounted.map_err(|source| unreadable(host, source))?;
+        roots.push(Root::granted(&name.guest_path(), directory, false));
     }
     let mut quota = None;
     if let (Some(limit), Some(directory)) = (grants.scratch(), scratch) {
@@ -120,6 +130,7 @@ pub(crate) fn build_store(mold: &Mold, scratch: Option<&Path>) -> Result<Store<S
         mounted.map_err(|source| unreadable(directory, source))?;
         let denial = Denial::by_rule(DenialCode::ScratchFull, "the scratch directory is full", limit.rule.clone());
         let full = AuditEvent::denied(Capability::Files, Grants::scratch_path(), &denial);
+        roots.push(Root::granted(Grants::scratch_path(), limit, true));
         quota = Some(Quota::new(limit.value.bytes(), full, Arc::clone(audit)));
     }
     if let Some(clock) = grants.clock() {
@@ -137,10 +148,11 @@ pub(crate) fn build_store(mold: &Mold, scratch: Option<&Path>) -> Result<Store<S
         .memories(MEMORIES)
         .tables(TABLES)
         .build();
-    let limits = Limiter::new(limits, Arc::clone(audit));
+    let limits = Limiter::new(limits, memory, Arc::clone(audit));
+    let places = Places::new(roots, grants.limits().open_files, Arc::clone(audit));
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES);
-    let state = State { wasi: wasi.build(), table, limits, quota, open_scratch_files: HashMap::new(), host };
+    let state = State { wasi: wasi.build(), table, limits, quota, open_scratch_files: HashMap::new(), places, host };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.limits);
     // At each tick the guest steps aside once, so that timers and other instances run.

@@ -72,6 +72,7 @@ fn grpc_code(code: ErrorCode) -> Code {
     match code {
         ErrorCode::CallTimeout => Code::DeadlineExceeded,
         ErrorCode::Overloaded => Code::ResourceExhausted,
+        ErrorCode::CircuitOpen => Code::Unavailable,
         ErrorCode::Unavailable | ErrorCode::InstanceLost => Code::Unavailable,
         _ => Code::Internal,
     }

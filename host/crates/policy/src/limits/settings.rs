@@ -23,7 +23,7 @@ const MIB: u64 = 1 << 20;
 const DAY_MS: u64 = 86_400_000;
 
 /// Every limit, in the order of the documentation. The setters see values in range only.
-static ENTRIES: [Entry; 16] = [
+static ENTRIES: [Entry; 18] = [
     Entry {
         key: "memory_mib",
         least: 64,
@@ -75,6 +75,20 @@ static ENTRIES: [Entry; 16] = [
         most: u64::MAX,
         get: |limits| limits.requests_per_instance,
         set: |limits, count| limits.requests_per_instance = count,
+    },
+    Entry {
+        key: "memory_growth_mib",
+        least: 1,
+        most: 4096,
+        get: |limits| limits.memory_growth / MIB,
+        set: |limits, mib| limits.memory_growth = mib * MIB,
+    },
+    Entry {
+        key: "open_files",
+        least: 16,
+        most: 10_000,
+        get: |limits| u64::from(limits.open_files),
+        set: |limits, count| limits.open_files = narrowed(count),
     },
     Entry {
         key: "log_lines_per_second",

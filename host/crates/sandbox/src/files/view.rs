@@ -7,12 +7,14 @@ use std::collections::HashMap;
 
 use wasmtime::component::{HasData, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     Advice, DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode, Filesize,
     Host, HostDescriptor, HostDirectoryEntryStream, MetadataHashValue, NewTimestamp, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 
+use super::places::Places;
 use super::quota::{Full, Key, OpenFile, Quota};
 use super::stream::{Reading, Writing};
 
@@ -30,6 +32,8 @@ pub(crate) struct FilesView<'a> {
     pub(crate) quota: Option<&'a Quota>,
     /// What the instance has open in its scratch directory.
     pub(crate) open: &'a mut HashMap<u32, OpenScratchFile>,
+    /// Where the directories it has open are.
+    pub(crate) places: &'a mut Places,
 }
 
 /// A descriptor of a file in the scratch directory.
@@ -66,6 +70,16 @@ fn full(_: Full) -> FsError {
     ErrorCode::InsufficientSpace.into()
 }
 
+impl preopens::Host for FilesView<'_> {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        let directories = preopens::Host::get_directories(&mut self.inner)?;
+        for (descriptor, path) in &directories {
+            self.places.given(descriptor.rep(), path);
+        }
+        Ok(directories)
+    }
+}
+
 impl Host for FilesView<'_> {
     fn convert_error_code(&mut self, error: FsError) -> wasmtime::Result<ErrorCode> {
         self.inner.convert_error_code(error)
@@ -86,36 +100,29 @@ impl HostDescriptor for FilesView<'_> {
         flags: DescriptorFlags,
     ) -> FsResult<Resource<Descriptor>> {
         let parent = directory.rep();
-        let Some(quota) = self.quota_of(parent).await? else {
-            return self.inner.open_at(directory, path_flags, path, open_flags, flags).await;
-        };
-        let may_create = open_flags.contains(OpenFlags::CREATE);
-        let creates = may_create && self.key_at(parent, &path).await.is_none();
-        if creates {
-            quota.add_entry().map_err(full)?;
+        let place = self.places.below(parent, &path);
+        if !self.places.has_room() {
+            return Err(ErrorCode::Quota.into());
         }
-        let opened = self.inner.open_at(directory, path_flags, path, open_flags, flags).await;
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) => {
-                if creates {
-                    quota.drop_entry();
-                }
-                return Err(error);
+        let changes =
+            flags.contains(DescriptorFlags::WRITE) || open_flags.intersects(OpenFlags::CREATE | OpenFlags::TRUNCATE);
+        let asked_for_directory = open_flags.contains(OpenFlags::DIRECTORY);
+        let opened = self.open_counted(directory, path_flags, path, open_flags, flags).await;
+        match &opened {
+            Ok(file) => {
+                let file = file.rep();
+                let is_directory = self.places.remembers(place.as_ref(), asked_for_directory)
+                    && self.inner.get_type(borrowed(file)).await? == DescriptorType::Directory;
+                self.places.opened(file, place, is_directory);
             }
-        };
-        if self.inner.get_type(borrowed(file.rep())).await? == DescriptorType::RegularFile {
-            let open = quota.open(key(self.inner.metadata_hash(borrowed(file.rep())).await?));
-            if open_flags.contains(OpenFlags::TRUNCATE) {
-                open.cut(0);
-            }
-            self.open.insert(file.rep(), OpenScratchFile(open));
+            Err(_) => self.places.failed(place.as_ref(), changes),
         }
-        Ok(file)
+        opened
     }
 
     fn drop(&mut self, descriptor: Resource<Descriptor>) -> wasmtime::Result<()> {
         self.open.remove(&descriptor.rep());
+        self.places.closed(descriptor.rep());
         HostDescriptor::drop(&mut self.inner, descriptor)
     }
 
@@ -168,7 +175,11 @@ impl HostDescriptor for FilesView<'_> {
         if let Some(quota) = &quota {
             quota.add_entry().map_err(full)?;
         }
+        let place = self.places.below(directory.rep(), &path);
         let created = self.inner.create_directory_at(directory, path).await;
+        if created.is_err() {
+            self.places.failed(place.as_ref(), true);
+        }
         if let (Some(quota), Err(_)) = (&quota, &created) {
             quota.drop_entry();
         }
@@ -177,7 +188,11 @@ impl HostDescriptor for FilesView<'_> {
 
     async fn remove_directory_at(&mut self, directory: Resource<Descriptor>, path: String) -> FsResult<()> {
         let quota = self.quota_of(directory.rep()).await?;
-        self.inner.remove_directory_at(directory, path).await?;
+        let place = self.places.below(directory.rep(), &path);
+        self.inner
+            .remove_directory_at(directory, path)
+            .await
+            .inspect_err(|_| self.places.failed(place.as_ref(), true))?;
         if let Some(quota) = quota {
             quota.drop_entry();
         }
@@ -187,7 +202,8 @@ impl HostDescriptor for FilesView<'_> {
     async fn unlink_file_at(&mut self, directory: Resource<Descriptor>, path: String) -> FsResult<()> {
         let quota = self.quota_of(directory.rep()).await?;
         let removed = self.key_at(directory.rep(), &path).await;
-        self.inner.unlink_file_at(directory, path).await?;
+        let place = self.places.below(directory.rep(), &path);
+        self.inner.unlink_file_at(directory, path).await.inspect_err(|_| self.places.failed(place.as_ref(), true))?;
         if let (Some(quota), Some(removed)) = (quota, removed) {
             quota.removed(removed);
         }
@@ -203,7 +219,9 @@ impl HostDescriptor for FilesView<'_> {
     ) -> FsResult<()> {
         let quota = self.quota_of(to.rep()).await?;
         let (moved, replaced) = (self.key_at(from.rep(), &old_path).await, self.key_at(to.rep(), &new_path).await);
-        self.inner.rename_at(from, old_path, to, new_path).await?;
+        let place = self.places.below(to.rep(), &new_path);
+        let renamed = self.inner.rename_at(from, old_path, to, new_path).await;
+        renamed.inspect_err(|_| self.places.failed(place.as_ref(), true))?;
         if let (Some(quota), Some(replaced)) = (quota, replaced.filter(|replaced| moved != Some(*replaced))) {
             quota.removed(replaced);
         }
@@ -328,6 +346,44 @@ impl HostDescriptor for FilesView<'_> {
 }
 
 impl FilesView<'_> {
+    /// Opens a file, and counts it when it is in the scratch directory.
+    async fn open_counted(
+        &mut self,
+        directory: Resource<Descriptor>,
+        path_flags: PathFlags,
+        path: String,
+        open_flags: OpenFlags,
+        flags: DescriptorFlags,
+    ) -> FsResult<Resource<Descriptor>> {
+        let parent = directory.rep();
+        let Some(quota) = self.quota_of(parent).await? else {
+            return self.inner.open_at(directory, path_flags, path, open_flags, flags).await;
+        };
+        let may_create = open_flags.contains(OpenFlags::CREATE);
+        let creates = may_create && self.key_at(parent, &path).await.is_none();
+        if creates {
+            quota.add_entry().map_err(full)?;
+        }
+        let opened = self.inner.open_at(directory, path_flags, path, open_flags, flags).await;
+        let file = match opened {
+            Ok(file) => file,
+            Err(error) => {
+                if creates {
+                    quota.drop_entry();
+                }
+                return Err(error);
+            }
+        };
+        if self.inner.get_type(borrowed(file.rep())).await? == DescriptorType::RegularFile {
+            let open = quota.open(key(self.inner.metadata_hash(borrowed(file.rep())).await?));
+            if open_flags.contains(OpenFlags::TRUNCATE) {
+                open.cut(0);
+            }
+            self.open.insert(file.rep(), OpenScratchFile(open));
+        }
+        Ok(file)
+    }
+
     /// Puts a stream that asks the quota in the place of one that does not.
     fn counted(
         &mut self,

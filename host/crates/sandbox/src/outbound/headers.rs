@@ -2,10 +2,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use par_policy::outbound::OutboundTarget;
-use par_policy::secret::{SecretName, SecretValues, Secrets};
-use par_policy::{AuditEvent, Capability, Denial, DenialCode};
-use zeroize::Zeroizing;
+use par_policy::{Denial, DenialCode};
+
+use super::scrub::Scrubber;
 
 /// Most headers, and most bytes of them, in one request.
 const HEADERS: usize = 200;
@@ -66,58 +65,9 @@ fn forbidden(sentence: impl Into<String>) -> Denial {
     Denial::new(DenialCode::ForbiddenHeader, sentence)
 }
 
-/// Puts the values of secrets in the place of their placeholders, where the target may have
-/// them. Elsewhere the placeholder stays what it is. Returns what is to be on the record: one
-/// event for each secret.
-pub(super) fn reveal(
-    headers: &mut HeaderMap,
-    target: &OutboundTarget,
-    secrets: &Secrets,
-    values: &SecretValues,
-) -> Vec<AuditEvent> {
-    let mut events: Vec<(SecretName, AuditEvent)> = Vec::new();
-    for value in headers.values_mut() {
-        let Ok(text) = value.to_str() else { continue };
-        let found = SecretName::placeholders_in(text);
-        if found.is_empty() {
-            continue;
-        }
-        let mut revealed = Zeroizing::new(Vec::with_capacity(text.len()));
-        let (mut written, mut changed) = (0, false);
-        for (place, name) in found {
-            let about = format!("{name} in {target}");
-            let (event, secret) = match (secrets.judge(&name, target), values.get(&name)) {
-                (Ok(granted), Some(secret)) => (AuditEvent::allowed(Capability::Secrets, about, granted), Some(secret)),
-                (Ok(_), None) => {
-                    let denial = Denial::new(DenialCode::SecretNotGranted, format!("the secret `{name}` has no value"));
-                    (AuditEvent::denied(Capability::Secrets, about, &denial), None)
-                }
-                (Err(denial), _) => (AuditEvent::denied(Capability::Secrets, about, &denial), None),
-            };
-            if let Some(secret) = secret {
-                revealed.extend_from_slice(&text.as_bytes()[written..place.start]);
-                revealed.extend_from_slice(secret.expose().as_bytes());
-                (written, changed) = (place.end, true);
-            }
-            if !events.iter().any(|(known, _)| *known == name) {
-                events.push((name, event));
-            }
-        }
-        if !changed {
-            continue;
-        }
-        revealed.extend_from_slice(&text.as_bytes()[written..]);
-        // A value with a control character is no header: the placeholder goes out in its place.
-        if let Ok(mut sensitive) = HeaderValue::from_bytes(&revealed) {
-            sensitive.set_sensitive(true);
-            *value = sensitive;
-        }
-    }
-    events.into_iter().map(|(_, event)| event).collect()
-}
-
-/// The headers of a response as the world wants them, without those about the connection.
-pub(super) fn response(headers: &HeaderMap) -> Vec<u8> {
+/// The headers of a response as the world wants them, without those about the connection and
+/// without the values of secrets.
+pub(super) fn response(headers: &HeaderMap, scrubber: &mut Scrubber) -> Vec<u8> {
     let mut joined = BytesMut::new();
     for (name, value) in headers {
         // How many bytes follow is for the client to know.
@@ -126,7 +76,7 @@ pub(super) fn response(headers: &HeaderMap) -> Vec<u8> {
         }
         joined.put_slice(name.as_str().as_bytes());
         joined.put_u8(0);
-        joined.put_slice(value.as_bytes());
+        joined.put_slice(&scrubber.header(value.as_bytes()));
         joined.put_u8(0);
     }
     joined.truncate(joined.len().saturating_sub(1));

@@ -13,6 +13,8 @@ mod failure;
 mod headers;
 mod resolve;
 mod roots;
+mod scrub;
+mod secrets;
 mod send;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ use crate::flight::Flight;
 use body::SentBody;
 use connect::Connector;
 use roots::Tls;
+use secrets::Revealed;
 use send::Sending;
 
 /// How long a connection nobody uses is kept, and how many of them for one host.
@@ -149,7 +152,9 @@ impl Outbound {
             // A server may insist on the length of a body that these methods should have.
             headers.insert(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("0"));
         }
-        for event in headers::reveal(&mut headers, &target, self.grants.secrets(), &self.secrets) {
+        let Revealed { events, scrubber } =
+            secrets::reveal(&mut headers, &target, self.grants.secrets(), &self.secrets);
+        for event in events {
             self.audit.record(AuditRecord::at_once(event, request_id.cloned()));
         }
         let mut request = Request::new(body);
@@ -164,6 +169,7 @@ impl Outbound {
             host: target.host().to_string(),
             target: target.to_string(),
             request_id: request_id.cloned(),
+            scrubber,
             limits: self.limits(),
             client: self.client.clone(),
             running: Arc::clone(&self.running),

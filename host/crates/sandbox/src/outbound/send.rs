@@ -22,6 +22,7 @@ use super::connect::{Connector, NotConnected};
 use super::exchange::{Answer, Exchange};
 use super::failure::Failure;
 use super::headers;
+use super::scrub::Scrubber;
 use crate::audit::{AuditRecord, AuditSink};
 
 /// Chunks of a response the host holds for a slow guest; then the server waits.
@@ -43,6 +44,7 @@ pub(super) struct Sending {
     pub(super) host: String,
     pub(super) target: String,
     pub(super) request_id: Option<Arc<str>>,
+    pub(super) scrubber: Scrubber,
     pub(super) limits: OutboundLimits,
     pub(super) client: Client<Connector, SentBody>,
     pub(super) running: Arc<Semaphore>,
@@ -70,7 +72,8 @@ impl Sending {
     pub(super) fn start(self) -> Exchange {
         let (answer_sender, answer) = oneshot::channel();
         let (chunk_sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        let Self { request, pushes, allowed, host, target, request_id, limits, client, running, audit } = self;
+        let Self { request, pushes, allowed, host, target, request_id, scrubber, limits, client, running, audit } =
+            self;
         let mut record = Record {
             audit,
             target,
@@ -81,7 +84,7 @@ impl Sending {
         let task = tokio::spawn(async move {
             let deadline = Instant::now() + limits.total_timeout;
             let mut answer = Some(answer_sender);
-            let mut run = Run { limits, deadline, host, record: &mut record };
+            let mut run = Run { limits, deadline, host, scrubber, record: &mut record };
             let outcome = timeout_at(deadline, run.run(client, request, &running, &mut answer, &chunk_sender)).await;
             let Err(ended) = outcome.unwrap_or_else(|_| Err(late(limits.total_timeout))) else { return };
             record.end(&ended);
@@ -98,6 +101,7 @@ struct Run<'a> {
     limits: OutboundLimits,
     deadline: Instant,
     host: String,
+    scrubber: Scrubber,
     record: &'a mut Record,
 }
 
@@ -126,7 +130,8 @@ impl Run<'_> {
             Some(length) if length <= WHOLE_BYTES => self.whole(&mut body, &mut held).await?,
             _ => false,
         };
-        let headers = headers::response(&head.headers);
+        let headers = headers::response(&head.headers, &mut self.scrubber);
+        self.record.reflected(&mut self.scrubber);
         let held = held.freeze();
         let (whole, first) = if complete { (Some(held), Bytes::new()) } else { (None, held) };
         let Some(answer) = answer.take() else { return Ok(()) };
@@ -182,8 +187,22 @@ impl Run<'_> {
         }
     }
 
-    /// The next bytes of the body, `None` at its end.
+    /// The next bytes of the body without the values of secrets, `None` at its end.
     async fn chunk(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Ended> {
+        loop {
+            let chunk = match self.received(body).await? {
+                Some(chunk) => self.scrubber.pass(chunk),
+                None => return Ok(Some(self.scrubber.end()).filter(|rest| !rest.is_empty())),
+            };
+            self.record.reflected(&mut self.scrubber);
+            if !chunk.is_empty() {
+                return Ok(Some(chunk));
+            }
+        }
+    }
+
+    /// The next bytes of the body, `None` at its end.
+    async fn received(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Ended> {
         loop {
             let idle = Instant::now() + self.limits.idle_timeout;
             let frame = timeout_at(idle.min(self.deadline), body.frame()).await;
@@ -250,6 +269,16 @@ impl Record {
             record.received_bytes += bytes as u64;
             record.received_bytes
         })
+    }
+
+    /// Secrets the response held are on the record.
+    fn reflected(&mut self, scrubber: &mut Scrubber) {
+        let request_id = self.record.as_ref().and_then(|record| record.request_id.clone());
+        for name in scrubber.newly_found() {
+            let denial = Denial::new(DenialCode::SecretReflected, "the response holds the secret");
+            let event = AuditEvent::denied(Capability::Secrets, format!("{name} in {}", self.target), &denial);
+            self.audit.record(AuditRecord::at_once(event, request_id.clone()));
+        }
     }
 
     /// A limit or an address makes a denial of what was allowed.

@@ -1,0 +1,288 @@
+//! Every capability from inside an agent, twice: granted it works, not granted it is denied with its code, the
+//! other side sees nothing of it, and exactly one denial is on the record.
+//!
+//! The rows say nothing about the backend: each one is held by all of them.
+
+use par_tests::{Line, Package, TestHost, Upstream};
+use reqwest::Method;
+
+/// The backends that hold the table, by the word that is on the record.
+const BACKENDS: [&str; 1] = ["sandbox"];
+
+/// One thing an agent may or may not do. `OWN` stands for the address of a server of the test, `PORT` for its port,
+/// `DATA` for a directory with the file `weights.txt`.
+struct Row {
+    capability: &'static str,
+    code: &'static str,
+    /// Beside `version: 1` in the policy: where it is granted, and where it is not.
+    granted: &'static str,
+    denied: &'static str,
+    /// What the agent runs, and what it answers.
+    runs: &'static str,
+    answers: [&'static str; 2],
+    /// Uses on the record where it is granted.
+    uses: usize,
+    /// Requests the server sees: granted, and not granted.
+    seen: [usize; 2],
+}
+
+const FETCH: &str = "import urllib.request; result = urllib.request.urlopen('OWN/echo', timeout=20).status";
+const WITH_SECRET: &str = "
+import urllib.request
+request = urllib.request.Request('OWN/cookie', headers={'x-key': 'par-secret://KEY'})
+result = urllib.request.urlopen(request, timeout=20).status";
+const LOOPBACK: &str = "outbound_addresses: [127.0.0.0/8]";
+
+const DONE: &str = r#"{"done":200}"#;
+const DENIED: &str = "URLError";
+
+/// A row about outbound requests: what is granted, and what is not enough.
+const fn outbound(code: &'static str, granted: &'static str, denied: &'static str) -> Row {
+    Row { capability: "outbound", code, granted, denied, runs: FETCH, answers: [DONE, DENIED], uses: 1, seen: [1, 0] }
+}
+
+const ROWS: &[Row] = &[
+    outbound(
+        "host_not_granted",
+        "grant: {outbound: [OWN], LOOPBACK}",
+        "grant: {outbound: ['http://a.example'], LOOPBACK}",
+    ),
+    outbound(
+        "port_not_granted",
+        "grant: {outbound: [OWN], LOOPBACK}",
+        "grant: {outbound: ['http://127.0.0.1:1'], LOOPBACK}",
+    ),
+    outbound(
+        "scheme_not_granted",
+        "grant: {outbound: [OWN], LOOPBACK}",
+        "grant: {outbound: ['https://127.0.0.1:PORT'], LOOPBACK}",
+    ),
+    outbound("path_not_granted", "grant: {outbound: [OWN/echo], LOOPBACK}", "grant: {outbound: [OWN/v1], LOOPBACK}"),
+    outbound(
+        "method_not_granted",
+        "grant: {outbound: [{url: OWN, methods: [GET]}], LOOPBACK}",
+        "grant: {outbound: [{url: OWN, methods: [POST]}], LOOPBACK}",
+    ),
+    outbound(
+        "denied_by_policy",
+        "grant: {outbound: [OWN], LOOPBACK}",
+        "grant: {outbound: [OWN], LOOPBACK}\ndeny: {outbound: [127.0.0.1]}",
+    ),
+    outbound("loopback_address", "grant: {outbound: [OWN], LOOPBACK}", "grant: {outbound: [OWN]}"),
+    Row {
+        runs: "import urllib.request; result = urllib.request.urlopen('OWN/echo', data=b'x' * (2 << 20), timeout=20).status",
+        ..outbound(
+            "outbound_request_too_large",
+            "grant: {outbound: [OWN], LOOPBACK}\nlimits: {outbound_request_mib: 3}",
+            "grant: {outbound: [OWN], LOOPBACK}\nlimits: {outbound_request_mib: 1}",
+        )
+    },
+    Row {
+        runs: "
+import urllib.request
+for _ in range(3): result = urllib.request.urlopen('OWN/echo', timeout=20).status",
+        uses: 3,
+        seen: [3, 2],
+        ..outbound(
+            "outbound_requests_exhausted",
+            "grant: {outbound: [OWN], LOOPBACK}\nlimits: {outbound_requests_per_request: 3}",
+            "grant: {outbound: [OWN], LOOPBACK}\nlimits: {outbound_requests_per_request: 2}",
+        )
+    },
+    // A secret that may not be used stays a placeholder; the request is another matter.
+    Row {
+        capability: "secrets",
+        runs: WITH_SECRET,
+        answers: [DONE, DONE],
+        seen: [1, 1],
+        ..outbound(
+            "secret_not_bound",
+            "grant: {outbound: [OWN], LOOPBACK, secrets: {KEY: {hosts: [OWN]}}}",
+            "grant: {outbound: [OWN], LOOPBACK, secrets: {KEY: {hosts: ['http://a.example']}}}",
+        )
+    },
+    Row {
+        capability: "secrets",
+        runs: WITH_SECRET,
+        answers: [DONE, DONE],
+        seen: [1, 1],
+        ..outbound(
+            "secret_not_granted",
+            "grant: {outbound: [OWN], LOOPBACK, secrets: {KEY: {hosts: [OWN]}}}",
+            "grant: {outbound: [OWN], LOOPBACK}",
+        )
+    },
+    row(
+        ("env", "variable_not_granted"),
+        ["grant: {env: {REGION: eu}}", "grant: {}"],
+        "import os; result = os.environ.get('REFERS', '')",
+        [r#"{"done":"eu"}"#, r#"{"done":""}"#],
+        1,
+    ),
+    row(
+        ("env", "denied_by_policy"),
+        ["grant: {env: {REGION: eu}}", "grant: {env: {REGION: eu}}\ndeny: {env: [SETS]}"],
+        "import os; result = os.environ.get('SETS')",
+        [r#"{"done":"x"}"#, r#"{"done":null}"#],
+        1,
+    ),
+    row(
+        ("files", "file_not_granted"),
+        ["grant: {files: {data: {models: DATA}}}", "grant: {}"],
+        "result = open('/data/models/weights.txt').read()",
+        [r#"{"done":"0.5"}"#, "FileNotFoundError"],
+        1,
+    ),
+    row(
+        ("files", "file_not_granted"),
+        ["grant: {files: {scratch_mib: 1}}", "grant: {}"],
+        "result = open('/scratch/a', 'w').write('a')",
+        [r#"{"done":1}"#, "PermissionError"],
+        1,
+    ),
+    row(
+        ("files", "scratch_full"),
+        ["grant: {files: {scratch_mib: 3}}", "grant: {files: {scratch_mib: 1}}"],
+        "import os; result = os.pwrite(os.open('/scratch/a', os.O_WRONLY | os.O_CREAT), b'x' * 10, 2 << 20)",
+        [r#"{"done":10}"#, "OSError"],
+        1,
+    ),
+    row(
+        ("limits", "memory_exhausted"),
+        ["limits: {memory_mib: 256}", "limits: {memory_mib: 96}"],
+        "result = len(b'x' * (128 << 20))",
+        [r#"{"done":134217728}"#, "MemoryError"],
+        0,
+    ),
+    row(
+        ("limits", "open_files_exhausted"),
+        ["limits: {open_files: 64}", "limits: {open_files: 16}"],
+        "opened = []\nfor _ in range(32): opened.append(open('/agent/main.py'))\nresult = len(opened)",
+        [r#"{"done":32}"#, "OSError"],
+        0,
+    ),
+    row(
+        ("limits", "call_timeout"),
+        ["limits: {request_timeout_ms: 60000}", "limits: {request_timeout_ms: 200}"],
+        "import time; time.sleep(1); result = 1",
+        [r#"{"done":1}"#, "call_timeout"],
+        0,
+    ),
+    row(
+        ("limits", "instance_worn"),
+        ["limits: {requests_per_instance: 2}", "limits: {requests_per_instance: 1}"],
+        "result = 1",
+        [r#"{"done":1}"#, r#"{"done":1}"#],
+        0,
+    ),
+    row(
+        ("limits", "instance_grown"),
+        ["limits: {memory_growth_mib: 4096}", "limits: {memory_growth_mib: 1}"],
+        "result = len(b'x' * (32 << 20))",
+        [r#"{"done":33554432}"#, r#"{"done":33554432}"#],
+        0,
+    ),
+];
+
+const fn row(
+    (capability, code): (&'static str, &'static str),
+    [granted, denied]: [&'static str; 2],
+    runs: &'static str,
+    answers: [&'static str; 2],
+    uses: usize,
+) -> Row {
+    Row { capability, code, granted, denied, runs, answers, uses, seen: [0, 0] }
+}
+
+/// Runs the row under a policy; what the agent answered, what is on the record of the capability, and how many
+/// requests the server saw.
+async fn run(row: &Row, policy: &str, upstream: &Upstream, backend: &str) -> (String, Vec<Line>, usize) {
+    let package =
+        Package::asgi(include_str!("python/execute.py")).and("environment: {REFERS: \"${REGION}\", SETS: x}\n");
+    let setup = TestHost::agent(&package);
+    let data = setup.directory().join("data");
+    fs_err::create_dir(&data).unwrap();
+    fs_err::write(data.join("weights.txt"), "0.5").unwrap();
+    let own = upstream.url("127.0.0.1", "");
+    let filled = |text: &str| {
+        let text = text.replace("LOOPBACK", LOOPBACK).replace("OWN", &own);
+        text.replace("PORT", &upstream.port().to_string()).replace("DATA", data.to_str().unwrap())
+    };
+    let before = upstream.seen().len();
+    let text = format!("version: 1\n{}\n", filled(policy));
+    let mut host = setup.env("PAR_POLICY", text).env("KEY", "hunter2-value").start().await;
+    let reply = host.send(host.request(Method::POST, "/").body(filled(row.runs))).await;
+    let answer = match reply.status {
+        200 => match reply.json().get("raised") {
+            Some(raised) => raised.as_str().unwrap().to_owned(),
+            None => reply.text().to_owned(),
+        },
+        _ => reply.error_code(),
+    };
+    if row.code.starts_with("instance_") && policy == row.denied {
+        // Said once the instance has ended, which may be after the answer.
+        host.wait_for_denial(row.code).await;
+    }
+    assert_eq!(host.stop().await, 0);
+    let records = host.records();
+    assert!(records.iter().all(|line| line.text_of("backend") == backend), "{records:#?}");
+    let records = records.into_iter().filter(|line| line.text_of("capability") == row.capability).collect();
+    (answer.replace(": ", ":"), records, upstream.seen().len() - before)
+}
+
+async fn holds(capability: &str) {
+    let rows = || ROWS.iter().filter(|row| row.capability == capability);
+    assert!(rows().count() > 1, "the table has rows about {capability}");
+    for backend in BACKENDS {
+        for row in rows() {
+            let upstream = Upstream::http().await;
+            let count = |records: &[Line], decision: &str| {
+                let of_kind = records.iter().filter(|line| line.text_of("decision") == decision);
+                usize::try_from(of_kind.map(|line| line.detail("count").as_u64().unwrap()).sum::<u64>()).unwrap()
+            };
+            let what = |records: &[Line]| format!("{} {}: {records:#?}", row.capability, row.code);
+
+            let (answer, records, seen) = run(row, row.granted, &upstream, backend).await;
+            assert_eq!((answer.as_str(), seen), (row.answers[0], row.seen[0]), "granted {}", what(&records));
+            assert_eq!((count(&records, "allowed"), count(&records, "denied")), (row.uses, 0), "{}", what(&records));
+
+            let (answer, records, seen) = run(row, row.denied, &upstream, backend).await;
+            assert_eq!((answer.as_str(), seen), (row.answers[1], row.seen[1]), "denied {}", what(&records));
+            assert_eq!(count(&records, "denied"), 1, "{}", what(&records));
+            let denial = records.iter().find(|line| line.text_of("decision") == "denied").unwrap();
+            assert_eq!(denial.text_of("code"), row.code, "{}", what(&records));
+        }
+    }
+    let secret = "hunter2-value";
+    assert!(ROWS.iter().all(|row| !row.runs.contains(secret)), "no row knows the secret");
+}
+
+/// hostile 100, 112, 114: outbound requests, by host, port, scheme, path, method, address, size and number.
+#[tokio::test]
+async fn outbound_requests_are_what_was_granted() {
+    holds("outbound").await;
+}
+
+/// hostile 126: secrets, by name and host.
+#[tokio::test]
+async fn secrets_are_what_was_granted() {
+    holds("secrets").await;
+}
+
+/// hostile 118: variables.
+#[tokio::test]
+async fn variables_are_what_was_granted() {
+    holds("env").await;
+}
+
+/// hostile 90, 95: files, by place and size.
+#[tokio::test]
+async fn files_are_what_was_granted() {
+    holds("files").await;
+}
+
+/// hostile 75, 82, 87: memory, open files, time, requests and growth.
+#[tokio::test]
+async fn limits_are_what_was_granted() {
+    holds("limits").await;
+}
