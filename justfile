@@ -34,17 +34,20 @@ build:
 fmt:
     cargo fmt
     cargo fmt --manifest-path fuzz/Cargo.toml
+    cargo fmt --manifest-path guest-python/allocator/Cargo.toml
     "$(python3 .ci/tools.py python-tests)/bin/python" -m ruff format guest-python .ci
 
 # Checks that both are formatted.
 fmt-check:
     cargo fmt --check
     cargo fmt --check --manifest-path fuzz/Cargo.toml
+    cargo fmt --check --manifest-path guest-python/allocator/Cargo.toml
     "$(python3 .ci/tools.py python-tests)/bin/python" -m ruff format --check guest-python .ci
 
 # Lints Rust; a warning is an error.
 clippy:
     cargo clippy {{ cargo_flags }} --workspace --all-targets -- -D warnings
+    cargo clippy --locked --manifest-path guest-python/allocator/Cargo.toml --all-targets -- -D warnings
 
 # Builds the documentation; a broken link is an error.
 doc:
@@ -66,6 +69,7 @@ python:
 # Runs the tests beside the code.
 unit:
     cargo test {{ cargo_flags }} --workspace --lib --bins
+    cargo test --locked --manifest-path guest-python/allocator/Cargo.toml
 
 # Runs the tests from outside: crates, the package index, agents in the sandbox.
 it: tools build guest

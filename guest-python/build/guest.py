@@ -24,6 +24,7 @@ from build.layers import (
 from build.paths import GUEST_PYTHON, REPOSITORY
 from build.run import run
 from build.tools import PINNED, tools
+from extensions.allocator import allocator, allocator_key
 from extensions.wheels import wheels
 
 WIT = REPOSITORY / "wit"
@@ -53,7 +54,7 @@ def component_key() -> str:
     """The content address of the component and of the directory it imports from."""
     return (
         Inputs("component")
-        .value("layers", [standard_library_key(), platform_key()])
+        .value("layers", [standard_library_key(), platform_key(), allocator_key()])
         .value("linker", [optimizer_inputs(), _locked("wasm-encoder", "wasmparser")])
         .files(WIT, PREIMPORT, PINNED, *OWN_PYTHON, INSIDE, LINKER, Path(__file__))
         .key()
@@ -94,6 +95,7 @@ def component() -> Path:
         link_tree(platform_libraries(), platform)
         for source in OWN_PYTHON:
             copy_tree(source, platform)
+        shutil.copy(allocator(), platform)
         _refuse_shadows(platform, standard_library())
         notes.mkdir()
         copy_tree(INSIDE, boot)

@@ -89,6 +89,8 @@ def write_report(seconds: float) -> None:
 started = time.monotonic()
 bytecode.compile_tree(redirect.BUILD, redirect.RUNTIME)
 redirect.start()
+# From here on CPython's small blocks come from it, so before everything that stays in memory.
+importlib.import_module("_par_allocator")
 # Generated modules that are not imported now do not exist at run time.
 import_all(modules_below("/world", "wit_world"))
 import_all(listed_modules())
