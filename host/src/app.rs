@@ -6,6 +6,7 @@ mod console;
 mod error;
 mod installing;
 mod locking;
+mod review;
 mod serve;
 mod wheelhouse;
 
@@ -106,6 +107,32 @@ pub fn lock(package: &Path, output: Option<&Path>) -> Exit {
 #[must_use]
 pub fn wheelhouse(command: &cli::Wheelhouse, directory: Option<PathBuf>) -> Exit {
     ended(wheelhouse::run(command, directory))
+}
+
+/// Says what a package may touch.
+#[must_use]
+pub fn grants(arguments: &cli::GrantsArguments) -> Exit {
+    reviewed(review::grants(arguments))
+}
+
+/// Does something with policies.
+#[must_use]
+pub fn policy(command: &cli::PolicyCommand) -> Exit {
+    reviewed(review::run(command))
+}
+
+/// Prints what a review says; findings are no failure, and no success either.
+fn reviewed(outcome: Result<review::Said, BootError>) -> Exit {
+    let usage = matches!(outcome, Err(BootError::Question(_)));
+    let (outcome, exit) = match outcome {
+        Ok(said) => (Ok(said.text), said.exit),
+        Err(error) => (Err(error), Exit::Done),
+    };
+    match ended(outcome) {
+        Exit::Done => exit,
+        Exit::Failed if usage => Exit::Usage,
+        failed => failed,
+    }
 }
 
 /// Prints what a command has to say, or why it failed.

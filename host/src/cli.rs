@@ -1,11 +1,15 @@
 //! What was typed.
 
+mod review;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::exit::Exit;
+
+pub use review::{GrantsArguments, GrantsForm, PolicyCommand};
 
 const LONG_ABOUT: &str = "\
 PAR, the Pixell Agent Runtime, takes one agent package, puts its Python code into a WebAssembly
@@ -29,6 +33,12 @@ Examples:
   par check my-agent-1.0.0.apkg
       Read a package and its manifest, say what it has and needs, run nothing.
 
+  par grants my-agent-1.0.0.apkg --policy policy.yaml --html -o review.html
+      One page for a security review: which hosts, secrets, files, variables, limits, and why.
+
+  par policy diff old.yaml new.yaml
+      Say what became wider, and exit with 2 if anything did.
+
   par lock ./my-agent
       Pin every wheel with its digest; from then on nothing is resolved.
 
@@ -38,8 +48,8 @@ Examples:
   AGENT_APP_ID=my-agent AGENT_PACKAGE_PATH=/app/agent.apkg par
       The same from variables alone, as in a container.
 
-Exit codes: 0 after a signal, 1 when anything failed, 64 for wrong arguments, 130 and 143 when a
-second signal cut the end short. docs/errors.md explains the messages.";
+Exit codes: 0 after a signal, 1 when anything failed, 2 and 3 for findings of `par grants` and
+`par policy`, 64 for wrong arguments, 130 and 143 when a second signal cut the end short. docs/errors.md explains the messages.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -84,6 +94,15 @@ pub enum Command {
         /// The directory. Without it, WHEELHOUSE_DIR.
         #[arg(long, global = true)]
         directory: Option<PathBuf>,
+    },
+    /// Say what a package may touch under a policy, and why. Runs nothing. Exits with 2 when it asks for more
+    /// than the policy allows.
+    Grants(GrantsArguments),
+    /// Try policies out, compare them, compare packages.
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        command: PolicyCommand,
     },
     /// PAR has no control plane to ask; use `/health`.
     #[command(hide = true)]

@@ -111,6 +111,31 @@ impl Installing {
     }
 }
 
+/// What the commands need that only judge.
+#[derive(Debug, Clone)]
+pub struct Reviewing {
+    /// What one instance may use.
+    pub limits: Limits,
+    /// Where the operator's policy is.
+    pub policy: Option<PolicySource>,
+}
+
+impl Reviewing {
+    /// Checks the variables that have to do with limits and policy, and no others.
+    ///
+    /// # Errors
+    /// Every mistake in them.
+    pub fn parse(environment: &Environment) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(environment);
+        let limits = limits(&mut reader, environment.places());
+        let policy = reader.optional(&v::PAR_POLICY, PolicySource::parse);
+        match (limits, policy) {
+            (Some(limits), Some(policy)) if reader.mistakes.is_empty() => Ok(Self { limits, policy }),
+            _ => Err(Mistakes(reader.mistakes)),
+        }
+    }
+}
+
 /// Who this is, in every log line and in health.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

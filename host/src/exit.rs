@@ -11,6 +11,10 @@ pub enum Exit {
     Done,
     /// The configuration, the package or the agent was refused, or a surface died.
     Failed,
+    /// A review found something to object to: a package above the policy, something denied, something wider.
+    Findings,
+    /// What was tested is allowed only to a package that asks for it.
+    WhenAsked,
     /// The arguments were wrong.
     Usage,
     /// A second signal came before the end was reached.
@@ -24,6 +28,8 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
+            Self::Findings => 2,
+            Self::WhenAsked => 3,
             Self::Usage => 64,
             Self::Interrupted(signal) => 128 + signal.number(),
         }
@@ -47,6 +53,8 @@ mod tests {
         for exit in [
             Exit::Done,
             Exit::Failed,
+            Exit::Findings,
+            Exit::WhenAsked,
             Exit::Usage,
             Exit::Interrupted(Signal::Interrupt),
             Exit::Interrupted(Signal::Terminate),

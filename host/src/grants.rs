@@ -22,7 +22,7 @@ const LARGEST_FILE: u64 = 256 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
     /// The file `PAR_POLICY` names cannot be read.
-    #[error("cannot read the policy `{path}` (`PAR_POLICY`)")]
+    #[error("cannot read the policy `{path}`")]
     ReadPolicy {
         /// The file.
         path: PathBuf,
@@ -99,16 +99,38 @@ impl GrantError {
 pub fn policy(source: Option<&PolicySource>, observing: Observing) -> Result<Policy, GrantError> {
     let policy = match source {
         None => Policy::default(),
-        Some(PolicySource::Inline(text)) => parse_policy(text.as_bytes(), "PAR_POLICY")?,
-        Some(PolicySource::File(path)) => {
-            let content = read_file(path).map_err(|source| GrantError::ReadPolicy { path: path.clone(), source })?;
-            parse_policy(&content, &path.to_string_lossy())?
+        Some(source) => {
+            let PolicyText { text, name } = policy_text(source)?;
+            parse_policy(&text, &name)?
         }
     };
     if policy.mode == Mode::Observe && observing == Observing::Refuse {
         return Err(GrantError::ObserveRefused);
     }
     Ok(policy)
+}
+
+/// The text of a policy and what messages call it.
+#[derive(Debug)]
+pub struct PolicyText {
+    /// The YAML.
+    pub text: Vec<u8>,
+    /// Its path, or the variable it stands in.
+    pub name: String,
+}
+
+/// Reads the text of a policy.
+///
+/// # Errors
+/// [`GrantError::ReadPolicy`].
+pub fn policy_text(source: &PolicySource) -> Result<PolicyText, GrantError> {
+    match source {
+        PolicySource::Inline(text) => Ok(PolicyText { text: text.as_bytes().to_vec(), name: "PAR_POLICY".to_owned() }),
+        PolicySource::File(path) => {
+            let text = read_file(path).map_err(|source| GrantError::ReadPolicy { path: path.clone(), source })?;
+            Ok(PolicyText { text, name: path.to_string_lossy().into_owned() })
+        }
+    }
 }
 
 /// What an agent runs with.

@@ -18,6 +18,7 @@ pub mod locked;
 pub mod process;
 pub mod progress;
 pub mod redact;
+pub mod review;
 pub mod signals;
 pub mod surfaces;
 pub mod telemetry;

@@ -19,6 +19,8 @@ fn main() -> ExitCode {
         Some(Command::Check { package }) => app::check(&package),
         Some(Command::Lock { package, output }) => app::lock(&package, output.as_deref()),
         Some(Command::Wheelhouse { command, directory }) => app::wheelhouse(&command, directory),
+        Some(Command::Grants(arguments)) => app::grants(&arguments),
+        Some(Command::Policy { command }) => app::policy(&command),
         Some(Command::Status) => app::status(),
     };
     exit.into()

@@ -32,6 +32,8 @@ mod outbound;
 mod packages;
 mod python_page;
 mod rest;
+mod review;
+mod review_page;
 mod rows;
 mod sandbox;
 mod signatures;

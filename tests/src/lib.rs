@@ -9,7 +9,9 @@
 
 mod a2a;
 pub mod audit;
+mod browser;
 mod built;
+mod command;
 mod host;
 mod index;
 mod inside;
@@ -22,7 +24,9 @@ mod servers;
 mod upstream;
 
 pub use a2a::{A2aMessage, ActionRequest, ActionResult, AgentClient, Capabilities, HealthStatus, Pong, WrongRequest};
+pub use browser::Browser;
 pub use built::{guest, repository};
+pub use command::{Said, par};
 pub use host::{PATIENCE, RunningHost, TestHost};
 pub use index::{PackageIndex, Release};
 pub use inside::{Inside, RunningInside};

@@ -16,6 +16,7 @@ use crate::fetch::FetchError;
 use crate::grants::GrantError;
 use crate::install::InstallError;
 use crate::install::wheelhouse::WheelhouseError;
+use crate::review::judge::NotAQuestion;
 use crate::surfaces::serve::{BindError, ServeError};
 use crate::surfaces::ui::SiteError;
 use crate::telemetry::events;
@@ -49,6 +50,10 @@ pub(super) enum BootError {
         #[source]
         source: io::Error,
     },
+    #[error("one of both is a package and the other a policy")]
+    NotComparable,
+    #[error(transparent)]
+    Question(#[from] NotAQuestion),
     #[error("the lock of a package file has to be written somewhere")]
     NowhereToWrite,
     #[error(transparent)]
@@ -84,6 +89,8 @@ impl BootError {
     pub(super) fn hint(&self) -> Option<String> {
         match self {
             Self::NoPackage => Some("`par run PATH`, or set `AGENT_PACKAGE_PATH`".to_owned()),
+            Self::NotComparable => Some("name two packages, or two policies".to_owned()),
+            Self::Question(_) => Some("`par policy test --help` has what can be tested".to_owned()),
             Self::NowhereToWrite => Some("say where with `--output`; `-` is standard output".to_owned()),
             Self::Cache { .. } => Some("set `PAR_CACHE_DIR` to a directory only PAR may write to".to_owned()),
             Self::Fetch(error) => error.hint(),

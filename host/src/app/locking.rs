@@ -39,7 +39,7 @@ pub(super) fn run(path: &Path, output: Option<&Path>) -> Result<String, BootErro
 }
 
 /// Replaces the file in one step: a lock is whole or not there.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> std::io::Result<()> {
     let directory = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

@@ -16,7 +16,7 @@ pub mod requirement;
 pub mod wheel;
 mod yaml;
 
-pub use capabilities::{PolicyError, parse_policy};
+pub use capabilities::{PolicyError, line_of, parse_policy};
 pub use notice::Notice;
 pub use package::{Package, PackageError};
-pub use quote::Quoted;
+pub use quote::{Quoted, escaped};

@@ -187,6 +187,12 @@ impl Package {
         self.environment.resolve(above, below)
     }
 
+    /// The variables the package sets, each with the file that decides about it.
+    #[must_use]
+    pub fn variable_files(&self) -> BTreeMap<String, &'static str> {
+        self.environment.deciding()
+    }
+
     fn read(
         root: Dir,
         path: PathBuf,

@@ -32,6 +32,20 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// Foreign text as [`Quoted`] escapes it, and whole: for tables that must leave nothing out.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_deceptive(character) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// Whether a character controls a terminal or the direction of text, or shows as nothing.
 #[must_use]
 pub(crate) fn is_deceptive(character: char) -> bool {
@@ -54,6 +68,11 @@ mod tests {
     #[test]
     fn terminal_and_direction_controls_are_escaped_and_letters_are_not() {
         assert_eq!(Quoted("a\u{1b}[31mb\n\u{202e}é").to_string(), "a\\u{1b}[31mb\\u{a}\\u{202e}é");
+    }
+
+    #[test]
+    fn a_whole_text_is_escaped_to_its_end() {
+        assert_eq!(escaped(&format!("{}\u{200b}ä", "x".repeat(500))), format!("{}\\u{{200b}}ä", "x".repeat(500)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod audit;
+pub mod compare;
 mod denial;
 mod granted;
 mod grants;

@@ -124,6 +124,25 @@ impl VariablePattern {
         }
     }
 
+    /// Whether the pattern grants every name `other` grants.
+    #[must_use]
+    pub fn grants_all_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exact(name)) => self.grants(name),
+            (Self::Prefix(own), Self::Prefix(other)) => other.starts_with(own),
+            (Self::Exact(_), Self::Prefix(_)) => false,
+        }
+    }
+
+    /// Whether the pattern denies every name `other` denies.
+    #[must_use]
+    pub fn denies_all_of(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(_), Self::Prefix(_)) => false,
+            (_, Self::Exact(VariableName(text)) | Self::Prefix(text)) => self.denies(text),
+        }
+    }
+
     /// Whether the pattern denies this name, in any case: a name in other letters would be the
     /// same one to some readers.
     #[must_use]
@@ -211,6 +230,12 @@ impl DataPath {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it is `other` or lies below it.
+    #[must_use]
+    pub fn is_below(&self, other: &Self) -> bool {
+        self.0.strip_prefix(&other.0).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 

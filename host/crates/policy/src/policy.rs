@@ -77,6 +77,30 @@ pub struct Requested {
     pub limits: LimitSettings,
 }
 
+impl Requested {
+    /// What is asked for without these lines: what a package would ask for that left them out.
+    #[must_use]
+    pub fn without(&self, lines: &[RuleId]) -> Self {
+        fn rest<T: Clone>(list: &[Line<T>], lines: &[RuleId]) -> Vec<Line<T>> {
+            list.iter().filter(|line| !lines.contains(&line.rule)).cloned().collect()
+        }
+        fn one<T: Clone>(line: &Option<Line<T>>, lines: &[RuleId]) -> Option<Line<T>> {
+            line.clone().filter(|line| !lines.contains(&line.rule))
+        }
+        Self {
+            outbound: rest(&self.outbound, lines),
+            outbound_addresses: rest(&self.outbound_addresses, lines),
+            env: rest(&self.env, lines),
+            secrets: rest(&self.secrets, lines),
+            data: rest(&self.data, lines),
+            scratch: one(&self.scratch, lines),
+            clock: one(&self.clock, lines),
+            random: one(&self.random, lines),
+            limits: self.limits.without(lines),
+        }
+    }
+}
+
 /// Where the value of a variable comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VariableSource {

@@ -5,9 +5,11 @@
 
 mod entries;
 mod error;
+mod place;
 mod policy;
 mod request;
 
 pub use error::PolicyError;
+pub use place::line_of;
 pub use policy::parse_policy;
 pub(crate) use request::{PAK_FILE, parse_pak, requested};

@@ -38,6 +38,13 @@ pub(crate) struct EnvironmentFiles {
 }
 
 impl EnvironmentFiles {
+    /// Which file decides about each variable a package may set.
+    pub(crate) fn deciding(&self) -> BTreeMap<String, &'static str> {
+        let weakest_first = self.layers.iter().rev();
+        let names = weakest_first.flat_map(|layer| layer.variables.keys().map(move |name| (name.clone(), layer.file)));
+        names.filter(|(name, _)| !is_reserved(name)).collect()
+    }
+
     /// Resolves the variables between those of the operator that win and those that do not.
     pub(crate) fn resolve(
         &self,

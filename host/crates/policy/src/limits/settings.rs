@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{CpuShare, InstanceCount, Limits, MemoryLimit, RequestTimeout};
+use crate::RuleId;
 use crate::policy::Line;
 
 /// A limit a policy can set and a package can ask for. More is always wider.
@@ -215,6 +216,18 @@ impl LimitSettings {
         self.0.iter().map(|(key, line)| (*key, line))
     }
 
+    /// These settings without some of their lines.
+    pub(crate) fn without(&self, lines: &[RuleId]) -> Self {
+        let rest = self.0.iter().filter(|(_, line)| !lines.contains(&line.rule));
+        Self(rest.map(|(key, line)| (*key, line.clone())).collect())
+    }
+
+    /// The line that sets this limit.
+    #[must_use]
+    pub fn get(&self, key: LimitKey) -> Option<&Line<u64>> {
+        self.0.get(&key)
+    }
+
     /// These limits, over others.
     #[must_use]
     pub fn over(&self, base: Limits) -> Limits {
@@ -229,7 +242,6 @@ impl LimitSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RuleId;
 
     fn line(value: u64) -> Line<u64> {
         Line { rule: RuleId::new("limits.x"), value }

@@ -184,6 +184,12 @@ impl OutboundRule {
         self.prefix.as_deref()
     }
 
+    /// The rule without its methods: scheme, host, port where it is not the scheme's own, path.
+    #[must_use]
+    pub fn place(&self) -> String {
+        Self { methods: None, ..self.clone() }.to_string()
+    }
+
     /// The methods it is for; `None` for every method.
     #[must_use]
     pub const fn methods(&self) -> Option<&BTreeSet<Method>> {

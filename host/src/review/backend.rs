@@ -1,0 +1,47 @@
+//! What is said about where an agent runs, and about its limits.
+
+use par_policy::policy::Native;
+
+use super::model::BackendFacts;
+
+/// Where an agent runs under this `native` of the policy.
+pub(super) fn facts(native: &Native) -> BackendFacts {
+    let (native, because) = match native {
+        Native::Refuse => (
+            vec!["refuse".to_owned()],
+            "the policy refuses everything else: an agent that cannot run in the sandbox does not start",
+        ),
+        Native::Allow => (
+            vec!["allow".to_owned()],
+            "the policy would allow an agent that cannot run in the sandbox to run outside; this version of PAR has \
+             no backend for that, so it does not start",
+        ),
+        Native::Distributions(names) => (
+            names.iter().cloned().collect(),
+            "the policy would allow an agent to run outside for the sake of these distributions; this version of PAR \
+             has no backend for that, so it does not start",
+        ),
+    };
+    BackendFacts { backend: "sandbox", native, because: because.to_owned() }
+}
+
+/// What happens when a limit is reached, by its key.
+pub(super) fn reached(key: &str) -> &'static str {
+    match key {
+        "memory_mib" => "the agent sees a MemoryError",
+        "request_timeout_ms" => "the caller gets 504, the instance is replaced",
+        "instances" => "no more instances are started",
+        "cpu_percent" => "the instance pauses",
+        "concurrent_requests" => "requests wait",
+        "queued_requests" => "the caller gets 503",
+        "requests_per_instance" => "the instance is replaced by a fresh one",
+        "log_lines_per_second" => "lines are left out and counted",
+        "outbound_requests_per_request" | "outbound_concurrent_requests" => "the agent's request is denied",
+        "outbound_request_mib" | "outbound_response_mib" => "the agent's request is broken off",
+        "outbound_connect_timeout_ms" | "outbound_idle_timeout_ms" | "outbound_timeout_ms" => {
+            "the agent's request is broken off"
+        }
+        "outbound_redirects" => "the redirect is not followed",
+        _ => "see the manual",
+    }
+}
