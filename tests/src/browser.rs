@@ -30,11 +30,25 @@ pub struct Browser {
 
 impl Browser {
     /// Starts one. Fails with how to get it where there is none.
+    ///
+    /// A browser that does not come up, for a port or for memory, is started again; what a page does is never
+    /// tried twice.
     pub async fn start() -> Self {
+        let mut reasons = Vec::new();
+        for _ in 0..3 {
+            match Self::try_start().await {
+                Ok(browser) => return browser,
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        panic!("the browser does not start: {reasons:#?}");
+    }
+
+    async fn try_start() -> Result<Self, String> {
         let (browser, driver) = (installed("chromium"), installed("chromedriver"));
         let profile = tempfile::Builder::new().prefix("par-browser-").tempdir().unwrap();
         let (proxy, proxying) = deaf_proxy().await;
-        let (driver, port) = start_driver(&driver, profile.path()).await;
+        let (driver, port) = start_driver(&driver, profile.path()).await?;
         #[expect(clippy::disallowed_methods, reason = "a test is a client")]
         let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
         let arguments = [
@@ -59,11 +73,11 @@ impl Browser {
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }}});
         let base = format!("http://127.0.0.1:{port}");
-        let answer: Value =
-            client.post(format!("{base}/session")).json(&capabilities).send().await.unwrap().json().await.unwrap();
-        let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {answer}"));
+        let sent = client.post(format!("{base}/session")).json(&capabilities).send().await;
+        let answer: Value = sent.map_err(|error| error.to_string())?.json().await.map_err(|error| error.to_string())?;
+        let id = answer["value"]["sessionId"].as_str().ok_or_else(|| answer.to_string())?;
         let session = format!("{base}/session/{id}");
-        Self { driver, client, session, _proxy: proxying, _profile: profile }
+        Ok(Self { driver, client, session, _proxy: proxying, _profile: profile })
     }
 
     async fn command(&self, path: &str, body: Value) -> Value {
@@ -156,7 +170,7 @@ fn installed(name: &str) -> PathBuf {
 }
 
 /// Starts the driver; it says on which port it listens.
-async fn start_driver(driver: &Path, home: &Path) -> (Child, u16) {
+async fn start_driver(driver: &Path, home: &Path) -> Result<(Child, u16), String> {
     #[expect(clippy::disallowed_methods, reason = "the browser is a process")]
     let mut command = Command::new(driver);
     command.arg("--port=0").env_clear().env("HOME", home).env("TMPDIR", home);
@@ -165,17 +179,19 @@ async fn start_driver(driver: &Path, home: &Path) -> (Child, u16) {
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let port = timeout(PATIENCE, async {
-        loop {
-            let line = lines.next_line().await.unwrap().expect("the driver says its port");
+        let mut said = String::new();
+        while let Ok(Some(line)) = lines.next_line().await {
             if let Some((_, rest)) = line.split_once("started successfully on port ") {
-                break rest.trim_end_matches('.').parse().unwrap();
+                return rest.trim_end_matches('.').parse().map_err(|_| line);
             }
+            said.push_str(&line);
         }
+        Err(format!("the driver says no port: {said}"))
     });
-    let port = port.await.expect("the driver starts");
+    let port = port.await.expect("the driver says something or ends")?;
     // Nobody must stop it from writing.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-    (child, port)
+    Ok((child, port))
 }
 
 /// Takes connections and closes them.
