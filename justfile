@@ -15,9 +15,10 @@ cargo_flags := "--release --locked"
 default:
     @just --list --unsorted
 
-# Builds what is missing and serves the agent at `path`, or the example, on its three surfaces.
-run-guest path=(justfile_directory() / "tests/agents/fastapi"): tools build guest
-    @AGENT_APP_ID="${AGENT_APP_ID:-demo}" exec "$CARGO_TARGET_DIR/release/par" run {{ quote(join(invocation_directory(), path)) }}
+# Builds what is missing and serves the agent at a path, or the example; `--watch` shows what it uses.
+[positional-arguments]
+run-guest *arguments: tools build guest
+    @cd {{ quote(invocation_directory()) }} && AGENT_APP_ID="${AGENT_APP_ID:-demo}" exec sh {{ quote(justfile_directory() / ".ci/run-guest") }} "$@"
 
 # Everything CI checks: formatting, lints, documentation, dependencies, Python, Rust, the agents, some fuzzing.
 test: fmt-check clippy doc deny python build guest unit it (fuzz "5")

@@ -51,6 +51,8 @@ pub struct Order {
     pub package: Option<PathBuf>,
     /// Whether `par run` was typed, possibly by a person.
     pub interactive: bool,
+    /// Whether a person watches what the agent does.
+    pub watch: bool,
     /// What the log looks like.
     pub log_format: LogFormat,
     /// When the process started.
@@ -64,7 +66,10 @@ pub fn run(order: Order) -> Exit {
         return report(&BootError::System(error));
     }
     let environment = Environment::of_process();
-    let console = Console::new(order.interactive, order.log_format);
+    let console = match Console::new(order.interactive, order.log_format).watching(order.watch) {
+        Ok(console) => console,
+        Err(error) => return report(&BootError::System(error)),
+    };
     let (app_id, deployment_id) = environment.identity();
     let settings = Settings { app_id, deployment_id, level: environment.log_level(), format: console.format() };
     let log = match Telemetry::start(settings, console.output()) {
@@ -86,6 +91,7 @@ pub fn run(order: Order) -> Exit {
     // Blocking work that was given up, such as a resolver's, must not hold the exit.
     runtime.shutdown_background();
     log.report_dropped();
+    console.finish_view();
     audit.finish();
     log.flush();
     exit

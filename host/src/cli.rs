@@ -72,6 +72,10 @@ pub enum Command {
     Run {
         /// A package file or an agent's directory. Without it, AGENT_PACKAGE_PATH.
         package: Option<PathBuf>,
+        /// Show each use and each denial of a capability on standard error as it happens, and which line of the
+        /// policy would allow what was denied.
+        #[arg(long)]
+        watch: bool,
     },
     /// Check a package and say what it has and needs. Runs nothing.
     Check {
@@ -172,8 +176,11 @@ mod tests {
     #[test]
     fn without_a_command_the_package_comes_from_the_environment() {
         assert_eq!(read(&[]).command, None);
-        assert_eq!(read(&["run"]).command, Some(Command::Run { package: None }));
-        assert_eq!(read(&["run", "a.apkg"]).command, Some(Command::Run { package: Some("a.apkg".into()) }));
+        assert_eq!(read(&["run"]).command, Some(Command::Run { package: None, watch: false }));
+        assert_eq!(
+            read(&["run", "a.apkg"]).command,
+            Some(Command::Run { package: Some("a.apkg".into()), watch: false })
+        );
     }
 
     #[test]

@@ -22,3 +22,4 @@ pub mod review;
 pub mod signals;
 pub mod surfaces;
 pub mod telemetry;
+pub mod watch;

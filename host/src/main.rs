@@ -14,8 +14,10 @@ fn main() -> ExitCode {
     };
     let Arguments { command, log_format } = arguments;
     let exit = match command {
-        None => app::run(app::Order { package: None, interactive: false, log_format, started }),
-        Some(Command::Run { package }) => app::run(app::Order { package, interactive: true, log_format, started }),
+        None => app::run(app::Order { package: None, interactive: false, watch: false, log_format, started }),
+        Some(Command::Run { package, watch }) => {
+            app::run(app::Order { package, interactive: true, watch, log_format, started })
+        }
         Some(Command::Check { package }) => app::check(&package),
         Some(Command::Lock { package, output }) => app::lock(&package, output.as_deref()),
         Some(Command::Wheelhouse { command, directory }) => app::wheelhouse(&command, directory),

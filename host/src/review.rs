@@ -1,6 +1,6 @@
 //! What a security reviewer is shown: who gets what, why, and what would change it.
 //!
-//! [`Review`] is what there is to say about one package under one policy; [`page`] writes it for a
+//! [`Review`] is what there is to say about one package under one policy; `page.rs` writes it for a
 //! terminal, for Markdown and for a browser. Everything a package says is escaped where it is written.
 
 mod backend;
@@ -14,6 +14,7 @@ mod model;
 pub mod native;
 mod page;
 pub mod sarif;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -40,5 +40,6 @@ mod signatures;
 mod sources;
 mod streaming;
 mod table;
+mod suggested;
 mod ui;
 mod wheelhouse;

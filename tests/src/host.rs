@@ -204,6 +204,17 @@ impl RunningHost {
         self.wait_for_event("Runtime ready").await
     }
 
+    /// Waits until every surface is up, or the process has ended: says whether it is up.
+    pub async fn ready_or_gone(&mut self) -> bool {
+        tokio::select! {
+            found = self.log.wait(PATIENCE, |line| line.event() == "Runtime ready") => {
+                assert!(found.is_some(), "neither ready nor gone; the log was:\n{}", self.log.text());
+                true
+            }
+            _ = self.child.wait() => false,
+        }
+    }
+
     /// The id of the process.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -79,7 +79,7 @@ pub(super) async fn load(
         tracing::warn!(remark, "Package remark");
     }
     let served = served(manifest);
-    let sink = audit.sink(Backend::SANDBOX);
+    let sink = console.watched(audit.sink(Backend::SANDBOX));
     let Prepared { grants, secrets, notices, events } = grants(config, policy, &package).await?;
     for notice in &notices {
         tracing::warn!(remark = %notice, "Package remark");

@@ -1,8 +1,10 @@
 //! What a person sees: the progress of a boot, and the addresses at its end.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 use par_apkg::manifest::{Manifest, Ui};
+use par_sandbox::AuditSink;
 
 use crate::boot::{BootClock, BootPhase};
 use crate::cli::LogFormat;
@@ -12,11 +14,13 @@ use crate::install;
 use crate::progress::{Meter, Progress};
 use crate::surfaces::rest::Surfaces;
 use crate::telemetry::{Format, events};
+use crate::watch::Watch;
 
 /// Standard output and standard error, as far as people look at them.
 pub(super) struct Console {
     progress: Progress,
     format: Format,
+    watch: Option<Watch>,
 }
 
 impl Console {
@@ -30,7 +34,31 @@ impl Console {
         };
         let progress =
             if interactive && io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::hidden() };
-        Self { progress, format }
+        Self { progress, format, watch: None }
+    }
+
+    /// With a view of what the agent does on standard error, if a person wants it.
+    pub(super) fn watching(mut self, wanted: bool) -> io::Result<Self> {
+        if wanted {
+            let colours = console::colors_enabled_stderr();
+            self.watch = Some(Watch::start(self.progress.beside(io::stderr()), colours)?);
+        }
+        Ok(self)
+    }
+
+    /// A record that is shown as well, if somebody watches.
+    pub(super) fn watched(&self, record: Arc<dyn AuditSink>) -> Arc<dyn AuditSink> {
+        match &self.watch {
+            Some(watch) => watch.beside(record),
+            None => record,
+        }
+    }
+
+    /// Shows what is still waiting to be shown.
+    pub(super) fn finish_view(&self) {
+        if let Some(watch) = &self.watch {
+            watch.finish();
+        }
     }
 
     /// What the log looks like.
@@ -102,6 +130,9 @@ impl Console {
         lines.extend(served.a2a.then(|| format!("  A2A   localhost:{} (gRPC)", config.ports.a2a)));
         lines.extend(manifest.ui.as_ref().map(|manifest| format!("  UI    {ui}{}", below(manifest))));
         lines.push(String::new());
+        if self.watch.is_some() {
+            lines.push("  What the agent uses and is denied follows, as it happens.".to_owned());
+        }
         lines.push("  Ctrl-C ends it.".to_owned());
         self.progress.end(&lines);
     }

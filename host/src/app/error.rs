@@ -17,6 +17,7 @@ use crate::grants::GrantError;
 use crate::install::InstallError;
 use crate::install::wheelhouse::WheelhouseError;
 use crate::review::judge::NotAQuestion;
+use crate::review::suggest::NotARecord;
 use crate::surfaces::serve::{BindError, ServeError};
 use crate::surfaces::ui::SiteError;
 use crate::telemetry::events;
@@ -54,6 +55,8 @@ pub(super) enum BootError {
     NotComparable,
     #[error(transparent)]
     Question(#[from] NotAQuestion),
+    #[error(transparent)]
+    Record(#[from] NotARecord),
     #[error("the lock of a package file has to be written somewhere")]
     NowhereToWrite,
     #[error(transparent)]

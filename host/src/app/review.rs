@@ -19,6 +19,7 @@ use crate::review::difference::{self, PackageSide, PolicySide};
 use crate::review::judge::{Answer, Judge, Outcome, Question};
 use crate::review::native::native_files;
 use crate::review::sarif::sarif;
+use crate::review::suggest;
 use crate::review::{self, Screen, Subject, Verdict};
 
 /// What a command has to say, and what it exits with.
@@ -73,6 +74,7 @@ pub(super) fn run(command: &PolicyCommand) -> Result<Said, BootError> {
         PolicyCommand::Test { what, policy, package, method } => {
             test(what, policy.as_deref(), package.as_deref(), method)
         }
+        PolicyCommand::Suggest { record, policy } => suggest(record, policy.as_deref()),
         PolicyCommand::Diff { old, new, json, sarif } => diff(old, new, *json, *sarif),
     }
 }
@@ -115,6 +117,17 @@ fn write_answer(text: &mut String, answer: &Answer, screen: Screen) {
     if let Some(line) = &answer.add {
         let _ = writeln!(text, "  to allow it, the policy needs: {}", escaped(line));
     }
+}
+
+fn suggest(record: &Path, policy: Option<&Path>) -> Result<Said, BootError> {
+    let (known, ..) = self::policy(policy, &reviewing()?)?;
+    let text = if record == Path::new("-") {
+        suggest::suggest(std::io::stdin().lock(), &known)?
+    } else {
+        let file = fs_err::File::open(record).map_err(BootError::System)?;
+        suggest::suggest(std::io::BufReader::new(file), &known)?
+    };
+    Ok(Said { text, exit: Exit::Done })
 }
 
 fn diff(old: &Path, new: &Path, as_json: bool, as_sarif: bool) -> Result<Said, BootError> {

@@ -54,6 +54,14 @@ pub enum PolicyCommand {
         #[arg(long, default_value = "GET")]
         method: String,
     },
+    /// Turn a recorded run into the smallest policy that would have allowed it. PAR_AUDIT_FILE records one.
+    Suggest {
+        /// The record, or a log with records in it; `-` is standard input.
+        record: PathBuf,
+        /// The policy of the run, for what a record does not say: where values come from, which files.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
+    },
     /// Compare two packages or two policies. Exits with 2 when the new one gives more.
     Diff {
         /// The old one.

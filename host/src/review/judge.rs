@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use par_policy::name::VariableName;
-use par_policy::outbound::{Host, OutboundTarget};
+use par_policy::outbound::OutboundTarget;
 use par_policy::policy::{Policy, Requested};
 use par_policy::secret::SecretName;
 use par_policy::{AbovePolicy, Denial, Grants, Limits, Mode, Origin, RuleId};
 
-use super::line::line_for;
+use super::line::{line_for, literal};
 
 /// One thing an agent might do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,11 +141,7 @@ impl<'a> Judge<'a> {
             Err(denial) => return denied("request".to_owned(), &denial),
         };
         let question = target.to_string();
-        let address = match target.host() {
-            Host::V4(address) => Some(IpAddr::V4(*address)),
-            Host::V6(address) => Some(IpAddr::V6(*address)),
-            Host::Name(_) => None,
-        };
+        let address = literal(&target);
         match self.grants.outbound().judge(&target) {
             Ok(granted) => {
                 if let Some(denial) = address.and_then(|address| self.grants.outbound().judge_address(address).err()) {

@@ -1,0 +1,127 @@
+//! `par policy suggest` and `par run --watch`: from what an agent did to what it needs.
+
+use std::path::Path;
+
+use par_tests::{Package, TestHost, Upstream, par};
+
+fn agent(one: &Upstream, other: &Upstream) -> Package {
+    let servers =
+        format!("environment: {{ONE: {:?}, OTHER: {:?}}}\n", one.url("127.0.0.1", ""), other.url("127.0.0.1", ""));
+    Package::asgi(include_str!("python/needy.py")).and(&servers)
+}
+
+fn host(package: &Package, policy: &str) -> TestHost {
+    TestHost::agent(package).env("PAR_POLICY", policy).env("API_KEY", "hunter2-value").env("MODE", "of the operator")
+}
+
+/// Whether the agent comes up under a policy and does its work.
+async fn works(package: &Package, policy: &str) -> bool {
+    let mut host = host(package, policy).env("BOOT_FAILURE_COUNT", "0").spawn();
+    let started = host.ready_or_gone().await;
+    started && host.get("/").await.status == 200
+}
+
+async fn suggest(directory: &Path, record: &Path, policy: &str) -> String {
+    let said = par(directory, &[("PAR_POLICY", policy)], ["policy", "suggest", record.to_str().unwrap()]).await;
+    assert_eq!((said.code, said.errors.as_str()), (0, ""), "{}", said.output);
+    said.output
+}
+
+/// The record of a run under a wide policy becomes a policy under which the run succeeds, and of which no line
+/// can be left out.
+#[tokio::test]
+async fn a_suggested_policy_is_enough_and_every_line_of_it_is_needed() {
+    let (one, other) = (Upstream::http().await, Upstream::http().await);
+    let package = agent(&one, &other);
+    let wide = "version: 1
+grant:
+  outbound: [\"http://127.0.0.1:ONE\", \"http://127.0.0.1:OTHER\", \"https://api.openai.com\"]
+  outbound_addresses: [127.0.0.0/8]
+  env: {MODE: {from: MODE}}
+  secrets: {API_KEY: {hosts: [\"http://127.0.0.1:ONE\"]}}
+";
+    let wide = wide.replace("ONE", &one.port().to_string()).replace("OTHER", &other.port().to_string());
+    let setup = host(&package, &wide);
+    let record = setup.directory().join("audit.jsonl");
+    let mut recorded = setup.env("PAR_AUDIT_FILE", record.clone()).start().await;
+    let reply = recorded.get("/").await;
+    assert_eq!(reply.status, 200, "{}\n{}", reply.text(), recorded.log_text());
+    assert_eq!(recorded.stop().await, 0);
+
+    let policy = suggest(recorded.setup().directory(), &record, &wide).await;
+
+    let lines: Vec<&str> = policy.lines().collect();
+    let said: Vec<usize> = (0..lines.len()).filter(|line| !lines[*line].trim().starts_with('#')).collect();
+    assert_eq!(said.len(), 12, "{policy}");
+    for evidence in ["1 allowed", "; request 01", "/echo/items/7", "[POST]"] {
+        assert!(policy.contains(evidence), "{evidence}\n{policy}");
+    }
+    assert!(!policy.contains("openai") && !policy.contains("page=2") && !policy.contains("hunter2"), "{policy}");
+    assert!(works(&package, &policy).await, "the suggestion is enough\n{policy}");
+    for line in said {
+        let rest: Vec<&str> =
+            lines.iter().enumerate().filter(|(other, _)| *other != line).map(|(_, text)| *text).collect();
+        assert!(!works(&package, &rest.join("\n")).await, "not needed: {}\n{policy}", lines[line]);
+    }
+}
+
+/// A run that was denied things says what it wanted: a policy can be made of it step by step.
+#[tokio::test]
+async fn a_denied_run_suggests_what_it_wanted() {
+    let (one, other) = (Upstream::http().await, Upstream::http().await);
+    let package = agent(&one, &other);
+    let setup = host(&package, "version: 1\ngrant: {env: {MODE: {from: MODE}}}\n");
+    let record = setup.directory().join("audit.jsonl");
+    let mut denied = setup.env("PAR_AUDIT_FILE", record.clone()).start().await;
+    assert_eq!(denied.get("/").await.status, 500);
+    assert_eq!(denied.stop().await, 0);
+
+    let policy = suggest(denied.setup().directory(), &record, "version: 1\n").await;
+
+    let wanted = format!("- {{url: \"{}\", methods: [GET]}}", one.url("127.0.0.1", "/echo/items/7"));
+    assert!(policy.contains(&wanted) && policy.contains("1 not granted"), "{policy}");
+    assert_eq!(one.connections() + other.connections(), 0);
+}
+
+/// What a person sees who watches, and that what it says to add is what was missing.
+#[tokio::test]
+async fn who_watches_sees_each_use_and_the_line_that_would_allow_a_denial() {
+    let (one, other) = (Upstream::http().await, Upstream::http().await);
+    let package = agent(&one, &other);
+    let policy = format!(
+        "version: 1
+grant:
+  outbound: [{{url: \"{}\", methods: [GET]}}]
+  outbound_addresses: [127.0.0.0/8]
+  env: {{MODE: {{from: MODE}}}}
+  secrets: {{API_KEY: {{hosts: [\"{}\"]}}}}
+",
+        one.url("127.0.0.1", ""),
+        one.url("127.0.0.1", "")
+    );
+    let setup = host(&package, &policy);
+    let path = setup.package().to_owned();
+    let mut watched = setup.args(["run", "--watch"]).args([path]).start().await;
+
+    assert_eq!(watched.get("/").await.status, 500);
+    assert_eq!(watched.stop().await, 0);
+
+    let view = watched.standard_error().await;
+    let line = |what: &str| view.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what}\n{view}"));
+    assert!(line("allowed   env       MODE").contains("by grant.env.MODE"), "{view}");
+    let items = line("allowed   outbound  GET");
+    assert!(items.contains("/echo/items/7") && items.contains("by grant.outbound[0], status 200"), "{view}");
+    assert!(line("DENIED    outbound  POST").contains("method_not_granted"), "{view}");
+    assert!(!view.contains('\u{1b}') && !view.contains("hunter2") && !view.contains("page=2"), "{view}");
+    // The record is complete all the same.
+    assert_eq!(watched.events("Capability denied").len(), 1);
+
+    let (_, add) = line("the policy needs: ").split_once("needs: ").unwrap();
+    let rule = add.strip_prefix("grant: {outbound: [").and_then(|rest| rest.strip_suffix("]}")).unwrap();
+    let wider = policy.replace("methods: [GET]}]", &format!("methods: [GET]}}, {rule}]"));
+    let host = host(&package, &wider).start().await;
+    assert_eq!(host.get("/").await.status, 500);
+    // One step further: the other server is what is denied now.
+    let denied = host.wait_for_event("Capability denied").await;
+    assert!(denied.text_of("target").contains(&other.port().to_string()), "{}", denied.text);
+}
