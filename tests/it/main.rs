@@ -39,7 +39,7 @@ mod sandbox;
 mod signatures;
 mod sources;
 mod streaming;
-mod table;
 mod suggested;
+mod table;
 mod ui;
 mod wheelhouse;

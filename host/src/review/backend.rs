@@ -35,6 +35,8 @@ pub(super) fn reached(key: &str) -> &'static str {
         "concurrent_requests" => "requests wait",
         "queued_requests" => "the caller gets 503",
         "requests_per_instance" => "the instance is replaced by a fresh one",
+        "memory_growth_mib" => "the instance is replaced by a fresh one, after its request",
+        "open_files" => "the agent sees an OSError",
         "log_lines_per_second" => "lines are left out and counted",
         "outbound_requests_per_request" | "outbound_concurrent_requests" => "the agent's request is denied",
         "outbound_request_mib" | "outbound_response_mib" => "the agent's request is broken off",
@@ -43,5 +45,19 @@ pub(super) fn reached(key: &str) -> &'static str {
         }
         "outbound_redirects" => "the redirect is not followed",
         _ => "see the manual",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use par_policy::LimitKey;
+
+    use super::*;
+
+    #[test]
+    fn every_limit_has_something_that_happens() {
+        for key in LimitKey::all() {
+            assert_ne!(reached(key.as_str()), "see the manual", "{}", key.as_str());
+        }
     }
 }

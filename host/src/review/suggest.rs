@@ -11,11 +11,11 @@ use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use par_apkg::PolicyError;
-use par_policy::name::VariableName;
+use par_policy::name::{DataName, VariableName};
 use par_policy::outbound::{Outbound, OutboundTarget};
 use par_policy::policy::Policy;
 use par_policy::secret::SecretName;
-use par_policy::{Decision, DenialCode};
+use par_policy::{Decision, DenialCode, Grants};
 
 use super::line::{literal, may_be_named, place_of};
 use evidence::Evidence;
@@ -63,6 +63,10 @@ struct Found {
     secrets: BTreeMap<String, BTreeMap<String, Evidence>>,
     /// By name, with the rule that gave it.
     variables: BTreeMap<String, (Evidence, String)>,
+    /// Data directories that were read, by name.
+    data: BTreeMap<String, Evidence>,
+    /// What was opened in the scratch directory.
+    scratch: Option<Evidence>,
     /// What no policy should or could allow.
     notes: BTreeMap<String, Evidence>,
 }
@@ -82,7 +86,18 @@ impl Found {
                 let known = self.variables.entry(event.target.clone()).or_insert_with(|| (Evidence::default(), rule));
                 known.0.add(event);
             }
+            "files" if event.decision == Decision::Allowed.as_str() => self.file(event),
             _ => self.refused(event),
+        }
+    }
+
+    fn file(&mut self, event: &Event) {
+        let below = |top: &str| event.target.strip_prefix(top);
+        let data = below("/data/").and_then(|rest| DataName::parse(rest.split('/').next().unwrap_or_default()));
+        if let Some(name) = data {
+            self.data.entry(name.as_str().to_owned()).or_default().add(event);
+        } else if below(Grants::scratch_path()).is_some() {
+            self.scratch.get_or_insert_default().add(event);
         }
     }
 

@@ -16,11 +16,8 @@ def call(method, url, headers=None):
 def work():
     one, other = os.environ["ONE"], os.environ["OTHER"]
     call("GET", one + "/echo/items/7?page=2")
-    seen = call("POST", one + "/echo/orders", {"authorization": "Bearer " + os.environ["API_KEY"]})
+    call("POST", one + "/echo/orders", {"authorization": "Bearer " + os.environ["API_KEY"]})
     call("GET", other + "/echo")
-    # A model that answers 401 to whoever has no key.
-    if seen["headers"]["authorization"] != "Bearer hunter2-value":
-        raise PermissionError("401")
     return {"mode": MODE}
 
 

@@ -108,6 +108,10 @@ fn where_values_come_from_is_of_the_policy_of_the_run() {
         line("secrets", "allowed", "KEY in POST https://a.example/y", json!({"rule": "grant.secrets.KEY"})),
     ]
     .concat();
+    let record = record
+        + &line("files", "allowed", "/data/models/a/b", json!({"rule": "grant.files.data.models"}))
+        + &line("files", "allowed", "/data/others/a", json!({"rule": "grant.files.data.others"}))
+        + &line("files", "allowed", "/scratch/x", json!({"rule": "grant.files.scratch_mib"}));
     let known = "version: 1
 grant:
   env: {MODE: \"a\\\"b: c\", REGION: {from: AWS_REGION}}
@@ -138,6 +142,7 @@ limits: {memory_mib: 128}
     );
     let alone = suggested(&record, "");
     assert!(alone.contains("name the policy of the run with --policy"), "{alone}");
+    assert!(alone.contains("not covered: the data directory others") && !alone.contains("files:"), "{alone}");
 }
 
 #[test]

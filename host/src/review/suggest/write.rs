@@ -17,11 +17,12 @@ pub(super) fn policy(found: &Found, known: &Policy) -> String {
     addresses(&mut grant, found, known);
     variables(&mut grant, found, known);
     secrets(&mut grant, found, known);
-    files(&mut grant, known);
+    files(&mut grant, found, known);
     let mut text = format!("# Suggested by par policy suggest: {}\n", found.all);
     for (note, evidence) in &found.notes {
         let _ = writeln!(text, "# not covered: {}: {evidence}", escaped(note));
     }
+    missing(&mut text, found, known);
     text.push_str("version: 1\n");
     if !grant.is_empty() {
         text.push_str("grant:\n");
@@ -109,22 +110,44 @@ fn secrets(text: &mut String, found: &Found, known: &Policy) {
     }
 }
 
-/// A record does not say which files were read.
-fn files(text: &mut String, known: &Policy) {
-    let data: Vec<_> = known.grant.data.iter().chain(&known.allow.data).collect();
-    let scratch = known.grant.scratch.as_ref().or(known.allow.scratch.as_ref());
-    if data.is_empty() && scratch.is_none() {
+/// Directories are named by the record; where they are, and how large the scratch directory may be, the policy
+/// of the run says.
+fn files(text: &mut String, found: &Found, known: &Policy) {
+    let place = |name: &str| {
+        let line = known.grant.data.iter().chain(&known.allow.data).find(|line| line.value.0.as_str() == name);
+        line.map(|line| Value::from(line.value.1.as_str()))
+    };
+    let placed: Vec<_> =
+        found.data.iter().filter_map(|(name, evidence)| Some((name, place(name)?, evidence))).collect();
+    let known = known.grant.scratch.as_ref().or(known.allow.scratch.as_ref());
+    let scratch = found.scratch.as_ref().and_then(|evidence| Some((evidence, known?.value.mib())));
+    if placed.is_empty() && scratch.is_none() {
         return;
     }
-    text.push_str("  # kept: the record does not say which files were read\n  files:\n");
-    if !data.is_empty() {
+    text.push_str("  files:\n");
+    if !placed.is_empty() {
         text.push_str("    data:\n");
     }
-    for line in data {
-        let _ = writeln!(text, "      {}: {}", line.value.0, Value::from(line.value.1.as_str()));
+    for (name, place, evidence) in placed {
+        let _ = writeln!(text, "      # {evidence}\n      {name}: {place}");
     }
-    if let Some(limit) = scratch {
-        let _ = writeln!(text, "    scratch_mib: {}", limit.value.mib());
+    if let Some((evidence, mib)) = scratch {
+        let _ = writeln!(text, "    # {evidence}\n    scratch_mib: {mib}");
+    }
+}
+
+/// Files that were used, of which the record does not say enough.
+fn missing(text: &mut String, found: &Found, known: &Policy) {
+    let why = "the record does not say where it is: name the policy of the run with --policy";
+    let known_data =
+        |name: &str| known.grant.data.iter().chain(&known.allow.data).any(|line| line.value.0.as_str() == name);
+    for (name, evidence) in found.data.iter().filter(|(name, _)| !known_data(name)) {
+        let _ = writeln!(text, "# not covered: the data directory {name}: {why}: {evidence}");
+    }
+    if let Some(evidence) =
+        found.scratch.as_ref().filter(|_| known.grant.scratch.is_none() && known.allow.scratch.is_none())
+    {
+        let _ = writeln!(text, "# not covered: the scratch directory: how large it may be: {evidence}");
     }
 }
 
