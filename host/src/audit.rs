@@ -99,8 +99,14 @@ impl Audit {
     /// Writes what was counted and what is still waiting; for at most two seconds, should nobody
     /// read it.
     pub fn finish(&self) {
-        self.shared.write_counted();
-        self.shared.output().flush(LONGEST_FLUSH);
+        let deadline = Instant::now() + LONGEST_FLUSH;
+        loop {
+            self.shared.write_counted();
+            self.shared.output().flush(deadline.saturating_duration_since(Instant::now()));
+            if self.shared.counted().is_empty() || Instant::now() >= deadline {
+                return;
+            }
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use par_policy::{AuditEvent, Capability, Denial, DenialCode};
 use par_sandbox::AuditRecord;
 use serde_json::Value;
 
+use super::Audit;
 use super::counted::Counted;
 use super::file::Output;
 use crate::telemetry::{Format, Level, Lines, Settings, Telemetry};
@@ -107,6 +108,30 @@ fn telemetry(output: Written) -> (Telemetry, Lines) {
     let telemetry = Telemetry::start(settings, output).unwrap();
     let lines = telemetry.lines();
     (telemetry, lines)
+}
+
+/// Above the rate events are counted instead of written, and the counts add up.
+#[test]
+fn a_flood_is_counted_and_none_of_it_is_lost() {
+    const EVENTS: u64 = 100_000;
+    let log = Written::default();
+    let (telemetry, _) = telemetry(log.clone());
+    let audit = Audit::start(&telemetry).unwrap();
+    let sink = audit.sink("sandbox");
+
+    for number in 0..EVENTS {
+        sink.record(denied(&format!("{}", number % 7), "1"));
+    }
+    audit.finish();
+    telemetry.flush();
+
+    let log = log.text();
+    let counts = log.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["details"]["count"].as_u64().unwrap()
+    });
+    assert_eq!(counts.clone().sum::<u64>(), EVENTS);
+    assert!(counts.clone().max() > Some(1) && counts.clone().count() < 100_000, "{}", counts.count());
 }
 
 /// A full disk is an error in the log, and the lines are there as well; none is cut or lost.
