@@ -80,6 +80,11 @@ it: tools build guest
 fuzz seconds="20" *targets="":
     python3 .ci/fuzz.py {{ seconds }} {{ targets }}
 
+# Changes par-policy in every way `cargo-mutants` knows and says which changes no test notices; takes an hour.
+mutants *arguments:
+    @cargo mutants --version >/dev/null 2>&1 || { echo "hint: cargo install cargo-mutants --locked" >&2; exit 1; }
+    cargo mutants --package par-policy --baseline skip --timeout 120 --output target {{ arguments }}
+
 # Measures PAR beside uvicorn and prints a table; wants a quiet machine.
 bench: tools build guest
     cargo build {{ cargo_flags }} --bin par-bench
