@@ -3,7 +3,8 @@
 //! Chromium speaks to a proxy that serves nothing, so that nothing leaves the machine, neither of a page nor of the
 //! browser itself. What a page wants is what the browser's network log says.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -158,6 +159,23 @@ impl Browser {
     pub async fn close(mut self) {
         let _ = self.client.delete(&self.session).send().await;
         let _ = self.driver.kill().await;
+        self.session.clear();
+    }
+}
+
+/// For a test that failed: the driver alone would leave its browser running.
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let Some((host, path)) = self.session.strip_prefix("http://").and_then(|url| url.split_once('/')) else {
+            return;
+        };
+        let ended = TcpStream::connect(host).and_then(|mut driver| {
+            driver.set_read_timeout(Some(PATIENCE))?;
+            write!(driver, "DELETE /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
+            // It answers when the browser is gone.
+            driver.read(&mut [0; 64])
+        });
+        drop(ended);
     }
 }
 
