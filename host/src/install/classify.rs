@@ -2,6 +2,7 @@
 
 use super::guest::GuestFiles;
 use super::standin::{StandIn, stand_in};
+use par_apkg::archive::MAGIC;
 use par_apkg::requirement::ProjectName;
 
 /// How a requirement is met, as far as its name alone tells. Needs no network.
@@ -60,6 +61,20 @@ impl Native {
             [b'M', b'Z', ..] if has_portable_header(head) => Some(Self::Windows),
             _ => None,
         }
+    }
+
+    /// Whether a file that begins so may be native code; [`Native::of`] then looks at more of it.
+    #[must_use]
+    pub fn may_begin(magic: [u8; MAGIC]) -> bool {
+        matches!(
+            magic,
+            [0x7f, b'E', b'L', b'F']
+                | [0, b'a', b's', b'm']
+                | [0xfe, 0xed, 0xfa, 0xce | 0xcf]
+                | [0xce | 0xcf, 0xfa, 0xed, 0xfe]
+                | [0xca, 0xfe, 0xba, 0xbe]
+                | [b'M', b'Z', ..]
+        )
     }
 
     /// The name of the system, for error texts.
@@ -166,10 +181,18 @@ mod tests {
         program[0x3c] = 0x80;
         program[0x80..0x84].copy_from_slice(b"PE\0\0");
         assert_eq!(Native::of(&program), Some(Native::Windows));
-        assert_eq!(Native::of(b"\x7fELF\x02\x01\x01"), Some(Native::Linux));
-        assert_eq!(Native::of(b"\0asm\x01\0\0\0"), Some(Native::WebAssembly));
-        assert_eq!(Native::of(b"\xcf\xfa\xed\xfe\x07\0\0\x01"), Some(Native::Mac));
-        assert_eq!(Native::of(b"\xca\xfe\xba\xbe\0\0\0\x02"), Some(Native::Mac));
+        for (head, system) in [
+            (b"\x7fELF\x02\x01\x01\0", Native::Linux),
+            (b"\0asm\x01\0\0\0", Native::WebAssembly),
+            (b"\xcf\xfa\xed\xfe\x07\0\0\x01", Native::Mac),
+            (b"\xfe\xed\xfa\xce\0\0\0\x12", Native::Mac),
+            (b"\xca\xfe\xba\xbe\0\0\0\x02", Native::Mac),
+        ] {
+            assert_eq!(Native::of(head), Some(system));
+            assert!(Native::may_begin(head[..MAGIC].try_into().unwrap()), "{system:?}");
+        }
+        assert!(Native::may_begin(program[..MAGIC].try_into().unwrap()));
+        assert!(!Native::may_begin(*b"impo"));
     }
 
     #[test]

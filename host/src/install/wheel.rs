@@ -78,7 +78,9 @@ pub(super) fn plan(subject: Subject<'_>, unpacked: &Dir, extracted: &Extracted) 
                 continue;
             }
         };
-        if let Some(native) = native(unpacked, from)? {
+        if Native::may_begin(file.magic)
+            && let Some(native) = native(unpacked, from)?
+        {
             match fate(subject.name, to, native, subject.origin) {
                 Fate::Kept => {}
                 Fate::LeftOut => {

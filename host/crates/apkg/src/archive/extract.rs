@@ -27,7 +27,13 @@ pub struct ExtractedFile {
     pub sha256: Sha256,
     /// Whether it was given mode 0755 instead of 0644.
     pub executable: bool,
+    /// Its first bytes, with zeros where there are none: enough to tell most files from native code
+    /// without opening them again.
+    pub magic: [u8; MAGIC],
 }
+
+/// How many of the first bytes of a file [`ExtractedFile::magic`] has.
+pub const MAGIC: usize = 4;
 
 impl<R: Read + Seek> Archive<R> {
     /// Unpacks everything into an empty directory of the caller's.
@@ -95,11 +101,16 @@ impl<R: Read + Seek> Archive<R> {
         let mut file = create_file(into, entry).map_err(cannot_write)?;
         let mut hasher = Hasher::default();
         let mut size = 0_u64;
+        let mut magic = [0; MAGIC];
         loop {
             let count = content.read(buffer).map_err(damaged)?;
             if count == 0 {
                 break;
             }
+            // Readers may give one byte at a time.
+            let at = usize::try_from(size).unwrap_or(MAGIC).min(MAGIC);
+            let more = count.min(MAGIC - at);
+            magic[at..at + more].copy_from_slice(&buffer[..more]);
             size += count as u64;
             let total = before + size;
             if total > self.limits.unpacked_bytes {
@@ -114,7 +125,8 @@ impl<R: Read + Seek> Archive<R> {
         if size != entry.claimed_size {
             return Err(damaged(std::io::Error::other(format!("expected {} bytes, got {size}", entry.claimed_size))));
         }
-        Ok(ExtractedFile { path: entry.path.clone(), size, sha256: hasher.finish(), executable: entry.executable })
+        let (path, executable) = (entry.path.clone(), entry.executable);
+        Ok(ExtractedFile { path, size, sha256: hasher.finish(), executable, magic })
     }
 }
 

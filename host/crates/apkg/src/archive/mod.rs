@@ -19,7 +19,7 @@ use std::io::{Read, Seek};
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
 
-pub use extract::{Extracted, ExtractedFile};
+pub use extract::{Extracted, ExtractedFile, MAGIC};
 pub use limits::{ArchiveLimits, RATIO_FREE_BYTES};
 pub use listing::{Entry, EntryKind};
 pub use path::EntryPath;

@@ -158,7 +158,7 @@ fn fields(line: &str) -> Result<Vec<String>, RecordFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::{ArchiveLimits, EntryPath};
+    use crate::archive::{ArchiveLimits, EntryPath, MAGIC};
 
     const OWN: &str = "x-1.dist-info/RECORD";
 
@@ -168,6 +168,7 @@ mod tests {
             size: content.len() as u64,
             sha256: Sha256::of(content),
             executable: false,
+            magic: [0; MAGIC],
         }
     }
 
