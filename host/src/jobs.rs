@@ -3,8 +3,6 @@
 //! Each runs in an instance of its own, which ends with the job: nothing a hostile file did to its
 //! interpreter outlives it, and none of it meets an agent.
 
-mod watch;
-
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -135,10 +133,7 @@ impl GuestJobs for SandboxJobs {
             let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
             fs_err::create_dir(build.directory.join("tmp")).map_err(failed)?;
             let job = self.start(BUILD, Some(build.sdist), build.layer, environment, Some(build.directory)).await?;
-            let outcome = tokio::select! {
-                outcome = steps(&job, &build) => outcome,
-                full = watch::overflow(build.directory) => Err(failed(full)),
-            };
+            let outcome = steps(&job, &build).await;
             job.stop().await;
             outcome
         })

@@ -163,6 +163,34 @@ async fn a_build_that_does_not_end_is_stopped() {
     assert!(error.contains("timed out") || error.contains("before the deadline"), "{}", line.text);
 }
 
+/// Hostile 57, 95: what a build writes is counted before it is written, holes included.
+#[tokio::test]
+async fn a_build_writes_as_much_as_it_may_and_no_more() {
+    let attempts = "
+import os
+def write(name, megabyte):
+    with open('/build/' + name, 'wb') as file:
+        file.seek(megabyte << 20)
+        file.write(b'x')
+def attempt(action):
+    try:
+        action()
+        return 'done'
+    except OSError:
+        return 'refused'
+def attempts():
+    steps = [attempt(lambda: write('large', 400)), attempt(lambda: write('more', 200))]
+    os.remove('/build/large')
+    return steps + [attempt(lambda: write('more', 200))]
+";
+    let index = PackageIndex::start([source(attempts)]).await;
+
+    let host = building(&index).start().await;
+
+    let expected = serde_json::json!(["done", "refused", "done"]);
+    assert_eq!(host.get("/x").await.json()[1], expected);
+}
+
 /// A wheel that was built once is kept: another layer with it needs no second build.
 #[tokio::test]
 async fn what_was_built_is_kept() {

@@ -8,9 +8,10 @@
 
 use std::hash::{Hash as _, Hasher};
 use std::io::{self, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
@@ -19,6 +20,9 @@ use wasmtime::component::Component;
 use crate::StartError;
 use crate::component::{Owner, precompiled};
 use crate::engine::Engine;
+
+/// Beginning of the names of files that are not complete.
+const INCOMING: &str = "incoming-";
 
 /// Where compiled code is kept, and who hears that there has to be some.
 #[derive(Clone)]
@@ -42,6 +46,7 @@ impl Compiled {
         let wasm = std::fs::read(wasm).map_err(unreadable)?;
         let path = self.directory.join(format!("{}.cwasm", key(engine, &wasm)));
         if let Ok(component) = precompiled(engine, &path, Owner::ThisUser) {
+            touch(&path);
             return Ok(component);
         }
         (self.announce)();
@@ -53,13 +58,55 @@ impl Compiled {
     /// Writes code under its name, complete or not at all, for this user alone.
     fn keep(&self, path: &Path, code: &[u8]) -> io::Result<()> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
-        // Made with mode 0600.
-        let mut file = NamedTempFile::with_prefix_in("incoming-", &self.directory)?;
+        self.sweep()?;
+        let mut file = self.incoming()?;
         file.write_all(code)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
         Ok(())
     }
+}
+
+impl Compiled {
+    /// A new file, locked, of mode 0600.
+    fn incoming(&self) -> io::Result<NamedTempFile> {
+        loop {
+            let file = NamedTempFile::with_prefix_in(INCOMING, &self.directory)?;
+            file.as_file().lock()?;
+            // Before the lock, another process may have taken it for left over.
+            if file.as_file().metadata()?.nlink() > 0 {
+                return Ok(file);
+            }
+        }
+    }
+
+    /// Removes what processes that were killed left: files without a lock.
+    fn sweep(&self) -> io::Result<()> {
+        for entry in self.directory.read_dir()? {
+            let entry = entry?;
+            if !entry.file_name().to_string_lossy().starts_with(INCOMING) || !entry.file_type()?.is_file() {
+                continue;
+            }
+            let path = entry.path();
+            let is_left = std::fs::File::options().write(true).open(&path).is_ok_and(|file| file.try_lock().is_ok());
+            if is_left {
+                #[expect(clippy::disallowed_methods, reason = "the caller names the directory")]
+                let removed = std::fs::remove_file(path);
+                match removed {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says that code is used now: what was not used for longest is removed first.
+fn touch(path: &Path) {
+    // A cache that may only be read has no use for it.
+    let opened = std::fs::File::options().write(true).open(path);
+    let _ = opened.and_then(|file| file.set_modified(SystemTime::now()));
 }
 
 /// A name no other component, engine, configuration or processor has.
@@ -155,6 +202,35 @@ mod tests {
 
         assert_eq!(fixture.load(), 2);
         assert_eq!(fixture.kept().len(), 2);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_another_writes_is_not() {
+        let fixture = Fixture::new();
+        fixture.load();
+        let directory = &fixture.compiled.directory;
+        fs_write(&directory.join("incoming-left"), b"half");
+        let living = fixture.compiled.incoming().unwrap();
+        fs_write(&fixture.root.path().join("agent.wasm"), &[&EMPTY[..], b"\0\x02\x01x"].concat());
+
+        fixture.load();
+
+        assert!(!directory.join("incoming-left").exists());
+        assert!(living.path().exists());
+        assert_eq!(fixture.kept().len(), 3);
+    }
+
+    #[test]
+    fn code_that_is_used_says_so() {
+        let fixture = Fixture::new();
+        fixture.load();
+        let path = fixture.kept().remove(0);
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+
+        fixture.load();
+
+        assert!(path.metadata().unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH);
     }
 
     /// Hostile 187: code that others could have written, or that is not what was written.

@@ -171,9 +171,7 @@ impl Sandbox {
     }
 
     /// As [`Sandbox::start`], for a guest that builds a source distribution: `directory` is
-    /// mounted at `/build`, the only place the guest may write to.
-    ///
-    /// How much is written there is for the caller to watch.
+    /// mounted at `/build`, the only place the guest may write to, and as much as 512 MiB.
     ///
     /// # Errors
     /// As [`Sandbox::start`].

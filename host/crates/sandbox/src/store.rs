@@ -29,6 +29,10 @@ const RESOURCES: usize = 16 * 1024;
 /// Most random bytes one call may ask for.
 const RANDOM_BYTES: u64 = 1 << 20;
 
+/// Most bytes a build may keep in its directory, 4096 for each file and directory included. What real
+/// build backends write is a few times the source.
+const BUILD_BYTES: u64 = 512 << 20;
+
 /// A directory of the host that a guest sees.
 #[derive(Debug, Clone)]
 pub struct Mount {
@@ -54,8 +58,8 @@ impl Mount {
         Self { host: host.into(), guest: guest.into(), access: Access::Read }
     }
 
-    /// Mounts the directory in which a source distribution is built. Nothing bounds here how much
-    /// is written: whoever starts the build watches the directory.
+    /// Mounts the directory in which a source distribution is built. It has the room of
+    /// [`BUILD_BYTES`].
     pub(crate) fn build_directory(host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
         Self { host: host.into(), guest: guest.into(), access: Access::Write }
     }
@@ -110,10 +114,14 @@ pub(crate) fn build_store(
     }
     wasi.preopened_dir(nothing.path(), "/", FsPerms::ReadOnly).map_err(|source| unreadable(nothing.path(), source))?;
     let mut roots = vec![Root::nothing()];
+    let mut quota = None;
     for Mount { host, guest, access } in mounts {
         let perms = match access {
             Access::Read => FsPerms::ReadOnly,
-            Access::Write => FsPerms::ReadWrite,
+            Access::Write => {
+                quota = Some(Quota::new(BUILD_BYTES));
+                FsPerms::ReadWrite
+            }
         };
         roots.push(Root::own(guest, matches!(access, Access::Write)));
         wasi.preopened_dir(host, guest, perms).map_err(|source| unreadable(host, source))?;
@@ -124,7 +132,6 @@ pub(crate) fn build_store(
         mounted.map_err(|source| unreadable(host, source))?;
         roots.push(Root::granted(&name.guest_path(), directory, false));
     }
-    let mut quota = None;
     if let (Some(limit), Some(directory)) = (grants.scratch(), scratch) {
         let mounted = wasi.preopened_dir(directory, Grants::scratch_path(), FsPerms::ReadWrite);
         mounted.map_err(|source| unreadable(directory, source))?;
