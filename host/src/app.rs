@@ -4,8 +4,10 @@ mod agent;
 mod check;
 mod console;
 mod error;
+mod housekeeping;
 mod installing;
 mod locking;
+mod opening;
 mod review;
 mod serve;
 mod wheelhouse;
@@ -19,6 +21,7 @@ use par_policy::policy::Policy;
 use tokio::time::timeout_at;
 
 use crate::audit::Audit;
+use crate::backend::Backend;
 use crate::boot::{BootClock, BootPhase, BootTimes};
 use crate::cli::{self, LogFormat};
 use crate::config::{self, Config, Environment};
@@ -32,6 +35,7 @@ use crate::telemetry::{Settings, Telemetry, events};
 use agent::Agent;
 use console::Console;
 use error::{BootError, Broken};
+use housekeeping::Housekeeping;
 use serve::Ports;
 
 /// Least time the agent's shutdown hooks get after a drain that took all of its time.
@@ -223,11 +227,13 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
     log_ready(&config, &clock.times());
     console.ready(&config, &agent.package.manifest, agent.served);
     log.set_quiet(false);
+    let housekeeping = Housekeeping::start(&config, agent.layer.clone(), audit.sink(Backend::SANDBOX));
 
     let broken = tokio::select! {
         biased;
         signal = signals.next() => {
             log_signal(signal, &health);
+            drop(housekeeping);
             return shut_down(&config, ports, agent, &health, &mut signals).await;
         }
         error = ports.failed() => Broken::Surface(error),

@@ -3,6 +3,8 @@
 //! Code that runs as the agent is kept there, so nobody else may be able to put it there. The
 //! default can lie in a directory everybody writes to.
 
+pub mod trim;
+
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;

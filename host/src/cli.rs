@@ -79,7 +79,7 @@ pub enum Command {
     },
     /// Check a package and say what it has and needs. Runs nothing.
     Check {
-        /// A package file or an agent's directory.
+        /// A package file, an agent's directory, or an `https://` or `s3://` URL.
         package: PathBuf,
     },
     /// Write the `pylock.toml` that pins every wheel a package needs.

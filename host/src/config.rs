@@ -30,6 +30,7 @@ pub use policy::{Observing, PolicySource};
 pub use ports::{Port, Ports};
 pub use raw::{Environment, Places, operator_variable};
 
+use crate::fetch::FetchSettings;
 use crate::install::InstallSettings;
 use crate::telemetry::Level;
 use mistake::Expected;
@@ -67,6 +68,8 @@ pub struct Config {
     pub guest_dir: PathBuf,
     /// Directory of what is kept between starts.
     pub cache_dir: PathBuf,
+    /// How much of it is kept (`PAR_CACHE_LIMIT_MB`). Unit: bytes.
+    pub cache_limit: u64,
     /// How dependencies are installed.
     pub install: InstallSettings,
     /// Whose certificates outbound requests of the agent trust.
@@ -77,7 +80,7 @@ pub struct Config {
     pub remarks: Vec<Remark>,
 }
 
-/// What the commands need that install and do not run.
+/// What the commands need that read packages or install, and do not run.
 #[derive(Debug, Clone)]
 pub struct Installing {
     /// What one instance may use.
@@ -88,10 +91,12 @@ pub struct Installing {
     pub cache_dir: PathBuf,
     /// How dependencies are installed.
     pub install: InstallSettings,
+    /// How packages are fetched, and how large they may be.
+    pub fetch: FetchSettings,
 }
 
 impl Installing {
-    /// Checks the variables that have to do with installing, and no others.
+    /// Checks the variables that have to do with packages and installing, and no others.
     ///
     /// # Errors
     /// Every mistake in them.
@@ -102,9 +107,12 @@ impl Installing {
         let guest_dir = reader.value_or(&v::PAR_GUEST_DIR, places::directory, || places.guest_dir());
         let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || places.cache_dir());
         let install = install(&mut reader, places, cache_dir.as_deref());
-        match (limits, guest_dir, cache_dir, install) {
-            (Some(limits), Some(guest_dir), Some(cache_dir), Some(install)) if reader.mistakes.is_empty() => {
-                Ok(Self { limits, guest_dir, cache_dir, install })
+        let fetch = Package::read(&mut reader, cache_dir.as_deref()).map(|package| package.fetch);
+        match (limits, guest_dir, cache_dir, install, fetch) {
+            (Some(limits), Some(guest_dir), Some(cache_dir), Some(install), Some(fetch))
+                if reader.mistakes.is_empty() =>
+            {
+                Ok(Self { limits, guest_dir, cache_dir, install, fetch })
             }
             _ => Err(Mistakes(reader.mistakes)),
         }
@@ -178,6 +186,7 @@ impl Config {
         });
         let guest_dir = reader.value_or(&v::PAR_GUEST_DIR, places::directory, || places.guest_dir());
         let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || places.cache_dir());
+        let cache_limit = reader.value(&v::PAR_CACHE_LIMIT_MB, |text| Ok(whole(text, 0, u64::MAX >> 20)? << 20));
         let package = Package::read(reader, cache_dir.as_deref());
         let install = install(reader, places, cache_dir.as_deref());
         let roots = roots(reader);
@@ -200,6 +209,7 @@ impl Config {
             a2a_message_bytes: a2a_message_bytes?,
             guest_dir: guest_dir?,
             cache_dir: cache_dir?,
+            cache_limit: cache_limit?,
             install: install?,
             roots: roots?,
             log_level: log_level?,

@@ -41,6 +41,7 @@ use sink::Sink;
 use store::{Incoming, Store};
 use transfer::{Origin, Received, Transfer};
 
+use crate::cache::trim;
 use crate::telemetry::events;
 
 /// Where a package is.
@@ -64,6 +65,17 @@ pub enum VerifiedPackage {
     },
     /// A directory, for development. It has no digest.
     Directory(PathBuf),
+}
+
+impl VerifiedPackage {
+    /// What keeps the package in the cache while it is open, if it is there.
+    #[must_use]
+    pub fn held(&self) -> Option<File> {
+        match self {
+            Self::Archive { file, .. } => file.try_clone().ok(),
+            Self::Directory(_) => None,
+        }
+    }
 }
 
 /// Has a package at hand. `progress` hears how many bytes of it are here.
@@ -120,7 +132,7 @@ impl Remote<'_> {
         self.check_digest(received.digest)?;
         let file = incoming.reopen().map_err(|source| self.cannot_write(source))?;
         let file = self.check_signature(signature.clone(), file).await?;
-        self.keep(store, incoming, received.digest, signature);
+        self.keep(store, incoming, received.digest, signature, &file);
         Ok(VerifiedPackage::Archive { file, name: self.name.clone() })
     }
 
@@ -261,12 +273,17 @@ impl Remote<'_> {
 
     /// Keeps a package whose digest was demanded, for the next start. Nothing waits for it: the
     /// file that is unpacked is open already.
-    fn keep(&self, store: Store, incoming: Incoming, digest: Sha256, signature: Option<String>) {
+    fn keep(&self, store: Store, incoming: Incoming, digest: Sha256, signature: Option<String>, file: &File) {
         if self.settings.demands.digest.is_none() {
             return;
         }
+        let open = file.try_clone();
         tokio::task::spawn_blocking(move || match store.keep(incoming, digest, signature.as_deref()) {
-            Ok(()) => tracing::info!(digest = %digest, "{}", events::PACKAGE_KEPT),
+            Ok(()) => {
+                // In use, for as long as whoever unpacks it keeps it open.
+                let _ = open.and_then(|file| trim::hold(&file));
+                tracing::info!(digest = %digest, "{}", events::PACKAGE_KEPT);
+            }
             Err(error) => {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,

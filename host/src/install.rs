@@ -3,10 +3,9 @@
 //! No code of a dependency runs here: wheels only, unpacked by the archive reader that also
 //! reads packages. What has to run hostile code, compiling and building, is given to the sandbox
 //! ([`GuestJobs`]). Data moves one way: `resolve` or `pins` -> [`Lock`] -> `choose` -> `download` ->
-//! `unpack` -> `bytecode` -> `layer`. A layer that exists is found by an index of requirements, so a
+//! `unpack` -> `layer`, and `settle` when nobody waits any more. A layer that exists is found by an index of requirements, so a
 //! package that was installed once starts without resolver and network.
 
-mod bytecode;
 mod choose;
 pub mod classify;
 mod download;
@@ -23,6 +22,7 @@ mod pins;
 mod project;
 mod resolve;
 mod settings;
+mod settle;
 mod source;
 mod standin;
 #[cfg(test)]
@@ -48,9 +48,10 @@ pub(crate) use download::is_trusted_transport;
 pub use error::{InstallError, Unresolvable, WheelFault};
 pub use guest::GuestFiles;
 pub use jobs::GuestJobs;
-pub use layer::{DepsLayer, Distribution};
+pub use layer::{DepsLayer, Distribution, LAYERS};
 pub use lock::{Lock, LockError, Locked, LockedWheel};
 pub use settings::{InstallSettings, PASSED_TO_RESOLVER, PYTHON_VERSION, UV_VERSION};
+pub use settle::Settled;
 pub use standin::{STAND_INS, StandIn};
 
 use classify::Origin;
@@ -96,10 +97,15 @@ pub enum Progress<'a> {
         /// Its file name.
         sdist: &'a str,
     },
-    /// The guest compiles the files of the layer.
+    /// The guest compiles the files of the layer. Nobody waits for it.
     Compiling {
         /// How many.
         files: usize,
+    },
+    /// All of them have bytecode that can have it.
+    Compiled {
+        /// What was done.
+        settled: Settled,
     },
     /// The resolver runs.
     Resolving {
@@ -112,6 +118,8 @@ pub enum Progress<'a> {
         distributions: usize,
         /// Distributions the guest carries ready-made.
         carried: usize,
+        /// How long it took.
+        spent: Duration,
     },
     /// Bytes of a wheel arrived.
     Downloading {
@@ -122,10 +130,12 @@ pub enum Progress<'a> {
         /// Of how many, if the server says.
         total: Option<u64>,
     },
-    /// A wheel is being unpacked.
+    /// A wheel was unpacked.
     Unpacking {
         /// File name of the wheel.
         wheel: &'a str,
+        /// What all wheels so far unpacked to. Unit: bytes.
+        bytes: u64,
     },
     /// A file of a wheel is not installed.
     LeftOut {
@@ -142,6 +152,10 @@ pub enum Progress<'a> {
         layer: &'a DepsLayer,
         /// How long it took to make.
         times: Times,
+        /// Size of its wheels, wherever they came from. Unit: bytes.
+        fetched: u64,
+        /// Size of its files. Unit: bytes.
+        unpacked: u64,
     },
 }
 
@@ -154,9 +168,7 @@ pub struct Times {
     pub obtain: Duration,
     /// Checking and unpacking them.
     pub unpack: Duration,
-    /// Compiling.
-    pub compile: Duration,
-    /// Writing everything to disk and giving the layer its name.
+    /// Giving the layer its name.
     pub finish: Duration,
 }
 
@@ -199,6 +211,25 @@ impl Installer<'_> {
         let lock_text = requirements.lock.as_deref().unwrap_or_default();
         let install = Install { package, wanted, pins, lock_text, installer: *self };
         self.in_time(package, install.run()).await
+    }
+
+    /// Puts a layer on disk for good, and compiles it. Takes long and may be stopped at any time: an
+    /// agent can use the layer before, during and after.
+    ///
+    /// # Errors
+    /// When the cache cannot be written to.
+    pub async fn settle(&self, layer: &DepsLayer) -> Result<Option<Settled>, InstallError> {
+        if layer.is_settled() && (layer.is_compiled() || self.jobs.is_none()) {
+            return Ok(None);
+        }
+        let desk = LayerStore::open(&self.settings.cache)?.begin()?;
+        let announce = |files| (self.progress)(Progress::Compiling { files });
+        let settled = settle::settle(layer, self.jobs, &desk, announce).await?;
+        drop(desk);
+        if let Some(settled) = settled {
+            (self.progress)(Progress::Compiled { settled });
+        }
+        Ok(settled)
     }
 
     /// Installs what a package requires, whatever its lock says, and returns the lock that
@@ -323,6 +354,10 @@ impl Install<'_> {
         let mut clock = Stages::start();
         let lock = self.decide(&desk).await?;
         let layer = self.install(&store, &lock, &desk, &mut clock).await?;
+        if let Some(layer) = &layer {
+            // Somebody who locks waits anyway, and may be making the layer of an image.
+            self.installer.settle(layer).await?;
+        }
         let tree = layer.as_ref().map_or_else(|| tree::digest([]), DepsLayer::tree);
         let chosen = self.choose(&lock)?;
         let outside = chosen.iter().filter_map(|chosen| match chosen.source {
@@ -375,7 +410,7 @@ impl Install<'_> {
         let deadline = Instant::now() + self.settings().timeout;
         let chosen = self.choose(lock)?;
         let carried = lock.distributions.len() - chosen.len();
-        (self.installer.progress)(Progress::Resolved { distributions: chosen.len(), carried });
+        (self.installer.progress)(Progress::Resolved { distributions: chosen.len(), carried, spent: times.decide });
         if chosen.is_empty() {
             return Ok(None);
         }
@@ -388,17 +423,13 @@ impl Install<'_> {
         }
         let wheels = self.obtain(&chosen, desk).await?;
         times.obtain = clock.lap();
+        let fetched = wheels.iter().filter_map(|ready| Some(ready.file.metadata().ok()?.len())).sum();
         let files = match self.unpack(wheels, deadline, desk).await {
             Err(error) => return Err(self.with_requirers(error, desk).await),
             Ok(files) => files,
         };
         self.compare(files.tree)?;
         times.unpack = clock.lap();
-        if let Some(jobs) = self.installer.jobs {
-            (self.installer.progress)(Progress::Compiling { files: files.paths.len() });
-            bytecode::add(jobs, &desk.layer(), &desk.site_packages(), files.paths, deadline).await?;
-        }
-        times.compile = clock.lap();
         let (package, requirements) = (self.package.to_owned(), requirements_digest(&self.wanted));
         let (desk, tree) = (Arc::clone(desk), files.tree);
         let finish = move || desk.finish(About { package: &package, requirements, digest, tree, distributions });
@@ -406,7 +437,7 @@ impl Install<'_> {
             .await
             .map_err(|error| InstallError::cache(std::io::Error::other(error)))??;
         times.finish = clock.lap();
-        (self.installer.progress)(Progress::Ready { layer: &layer, times });
+        (self.installer.progress)(Progress::Ready { layer: &layer, times, fetched, unpacked: files.bytes });
         Ok(Some(layer))
     }
 
@@ -524,7 +555,7 @@ impl Install<'_> {
         });
         while let Some(event) = events.recv().await {
             (self.installer.progress)(match &event {
-                Event::Unpacking { wheel } => Progress::Unpacking { wheel },
+                Event::Unpacking { wheel, bytes } => Progress::Unpacking { wheel, bytes: *bytes },
                 Event::LeftOut { wheel, path, because } => Progress::LeftOut { wheel, path, because },
             });
         }

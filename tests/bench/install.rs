@@ -13,6 +13,10 @@ use crate::{Outcome, servers};
 /// The agent that needs them.
 const AGENT: &str = "many";
 
+/// What the log says when the agent is ready, and when its dependencies have their bytecode.
+const READY: &str = "Runtime ready";
+const COMPILED: &str = "Dependencies compiled";
+
 /// Measures `rounds` installations of each, in turns.
 pub(crate) fn measure(uv: &Path, python: &Path, rounds: usize, results: &str) -> Outcome<()> {
     let site = Site::new(uv, python)?;
@@ -24,30 +28,30 @@ pub(crate) fn measure(uv: &Path, python: &Path, rounds: usize, results: &str) ->
     copy(&site.agent(), &locked)?;
     site.run(site.par().env("WHEELHOUSE_OFFLINE", "true").arg("lock").arg(&locked))?;
 
-    let mut times: [Vec<f64>; 9] = Default::default();
+    let mut times: [Vec<f64>; 10] = Default::default();
     for round in 0..rounds {
         say(&format!("round {} of {rounds}", round + 1));
-        let [par, uv_plain, uv_compiled, pip, with_lock, unpacked, first, second, without] = &mut times;
-        let boot = site.boot(&site.agent(), None)?;
-        par.push(boot.total - boot.compile);
+        let [par, uv_plain, uv_compiled, pip, with_lock, unpacked, first, second, without, compiled] = &mut times;
+        let boot = site.boot(&site.agent(), None, READY)?;
+        par.push(boot.total);
         unpacked.push(boot.unpack);
-        let boot = site.boot(&locked, None)?;
-        with_lock.push(boot.total - boot.compile);
-        first.push(boot.total);
-        second.push(site.boot(&locked, Some(&boot.cache))?.ready);
+        let boot = site.boot(&locked, None, COMPILED)?;
+        with_lock.push(boot.total);
+        first.push(boot.ready);
+        compiled.push(boot.compile);
+        second.push(site.boot(&locked, Some(&boot.cache), READY)?.ready);
         without.push(site.without_bytecode(&locked, &boot.cache)?);
         uv_plain.push(site.uv(false)?);
         uv_compiled.push(site.uv(true)?);
         pip.push(site.pip()?);
     }
-    let [par, uv_plain, uv_compiled, pip, with_lock, unpacked, first, second, without] = times.map(median);
+    let [par, uv_plain, uv_compiled, pip, with_lock, unpacked, first, second, without, compiled] = times.map(median);
     let mut figures = Figures::new();
     figures.add("install.wheels", "wheels in the set", wheels as f64, "");
     figures.add_with_ratio("install.uv", "uv pip install --offline", uv_plain, "ms", 1.0);
-    figures.add_with_ratio("install.par", "PAR, resolved, without bytecode", par, "ms", par / uv_plain);
-    figures.add_with_ratio("install.par.lock", "PAR, locked, without bytecode", with_lock, "ms", with_lock / uv_plain);
+    figures.add_with_ratio("install.par", "PAR, resolved", par, "ms", par / uv_plain);
+    figures.add_with_ratio("install.par.lock", "PAR, locked", with_lock, "ms", with_lock / uv_plain);
     figures.add_with_ratio("install.par.unpack", "of it checking and unpacking", unpacked, "ms", unpacked / uv_plain);
-    figures.add_with_ratio("install.par.all", "PAR, locked, with bytecode", first, "ms", first / uv_plain);
     figures.add_with_ratio(
         "install.uv.compiled",
         "uv with --compile-bytecode",
@@ -56,6 +60,8 @@ pub(crate) fn measure(uv: &Path, python: &Path, rounds: usize, results: &str) ->
         uv_compiled / uv_plain,
     );
     figures.add_with_ratio("install.pip", "pip install --no-index --no-compile", pip, "ms", pip / uv_plain);
+    figures.add("start.first", "process start to ready, offline, locked, nothing installed", first, "ms");
+    figures.add("install.compile", "compiling, after that and beside the agent", compiled, "ms");
     figures.add("start.compiled", "process start to ready, offline, locked, installed, with bytecode", second, "ms");
     figures.add("start.source", "the same without bytecode", without, "ms");
     figures.print_beside("uv = 1");
@@ -109,8 +115,8 @@ impl Site {
         command
     }
 
-    /// Starts the agent, in a fresh cache or another one, until it is ready.
-    fn boot(&self, agent: &Path, cache: Option<&Path>) -> Outcome<Boot> {
+    /// Starts the agent, in a fresh cache or another one, until the log has an event.
+    fn boot(&self, agent: &Path, cache: Option<&Path>, until: &str) -> Outcome<Boot> {
         let cache = cache.map_or_else(|| self.fresh(), |cache| Ok(cache.to_owned()))?;
         let log = self.work.path().join("par.log");
         let mut command = self.par();
@@ -123,8 +129,8 @@ impl Site {
         let mut process = command.spawn()?;
         let found = loop {
             let lines = fs_err::read_to_string(&log)?;
-            if let Some(ready) = event(&lines, "Runtime ready") {
-                break Ok((ready, event(&lines, "Dependencies installed")));
+            if let (Some(ready), Some(_)) = (event(&lines, READY), event(&lines, until)) {
+                break Ok((ready, event(&lines, "Dependencies installed"), event(&lines, COMPILED)));
             }
             if process.try_wait()?.is_some() {
                 break Err(format!("PAR did not start:\n{lines}"));
@@ -133,13 +139,15 @@ impl Site {
         };
         process.kill()?;
         process.wait()?;
-        let (ready, installed) = found?;
-        let of = |key: &str| installed.as_ref().and_then(|event| event["details"][key].as_f64()).unwrap_or_default();
+        let (ready, installed, compiled) = found?;
+        let of = |event: &Option<Value>, key: &str| {
+            event.as_ref().and_then(|event| event["details"][key].as_f64()).unwrap_or_default()
+        };
         Ok(Boot {
             ready: ready["details"]["boot_ms"].as_f64().ok_or("no `boot_ms`")?,
             total: ready["details"]["phases_ms"]["install"].as_f64().ok_or("no `install`")?,
-            unpack: of("unpack_ms"),
-            compile: of("compile_ms"),
+            unpack: of(&installed, "unpack_ms"),
+            compile: of(&compiled, "compile_ms"),
             cache,
         })
     }
@@ -147,7 +155,7 @@ impl Site {
     /// A start with the same layer, its bytecode removed.
     fn without_bytecode(&self, agent: &Path, cache: &Path) -> Outcome<f64> {
         remove_bytecode(&cache.join("par/deps"))?;
-        Ok(self.boot(agent, Some(cache))?.ready)
+        Ok(self.boot(agent, Some(cache), READY)?.ready)
     }
 
     fn uv(&self, compile: bool) -> Outcome<f64> {

@@ -405,3 +405,53 @@ async fn a_cache_that_cannot_be_written_is_a_typed_error() {
     );
     assert_eq!(server.connections(), 0);
 }
+
+/// R127: `par check` looks at a package of another machine as a start would, and within the same size.
+#[tokio::test]
+async fn a_package_of_another_machine_can_be_checked() {
+    let (authority, package) = (Authority::new(), archive(&Package::example("stdlib")));
+    let server = PackageServer::start(&authority, [Answer::Whole(package.clone())]).await;
+    let check = |megabytes: &str, digest: String| {
+        let host = TestHost::bare().for_people().args(["check".to_owned(), server.url("/a.apkg")]);
+        let host = host.env("SSL_CERT_FILE", authority.file()).env("PACKAGE_INTERNAL_HOSTS", "localhost");
+        host.env("MAX_PACKAGE_SIZE_MB", megabytes).env("PACKAGE_SHA256", digest).spawn()
+    };
+
+    let mut checked = check("1", digest(&package));
+    assert_eq!(checked.wait_exit().await, 0, "{}", checked.standard_error().await);
+    assert!(checked.violations().join("\n").contains("surfaces"));
+
+    let mut other = check("1", "0".repeat(64));
+    assert_eq!(other.wait_exit().await, 1);
+    assert!(other.standard_error().await.contains("digest mismatch"));
+}
+
+/// Bytes that do not get smaller.
+fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[4]
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
+/// R127: what a command accepts is what a start accepts.
+#[tokio::test]
+async fn the_size_of_a_checked_package_is_the_operators() {
+    let large = Package::example("stdlib").file("noise", noise(2 << 20));
+    let check = |megabytes: &str| {
+        let host = TestHost::archive(&large);
+        let path = host.package().to_owned();
+        host.for_people().args(["check".into(), path.into_os_string()]).env("MAX_PACKAGE_SIZE_MB", megabytes).spawn()
+    };
+
+    let mut accepted = check("3");
+    assert_eq!(accepted.wait_exit().await, 0, "{}", accepted.standard_error().await);
+
+    let mut refused = check("1");
+    assert_eq!(refused.wait_exit().await, 1);
+    assert!(refused.standard_error().await.contains("larger than 1 MiB"));
+}

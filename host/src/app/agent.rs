@@ -1,5 +1,6 @@
 //! From a package to a running agent.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use par_sandbox::{
 
 use super::console::Console;
 use super::error::BootError;
-use super::installing::{self, Tools};
+use super::installing::{self, Reporter, Tools};
 use crate::audit::Audit;
 use crate::backend::Backend;
 use crate::boot::{BootClock, BootPhase};
@@ -40,6 +41,10 @@ pub(super) struct Agent {
     pub(super) served: Surfaces,
     pub(super) backend: Arc<Backend>,
     pub(super) log_lines_per_second: u32,
+    /// What it runs with; not removed from the cache meanwhile.
+    pub(super) layer: Option<DepsLayer>,
+    /// The package as it is kept; not removed from the cache meanwhile.
+    _kept: Option<File>,
     _scratch: Scratch,
 }
 
@@ -66,6 +71,7 @@ pub(super) async fn load(
     console.phase(BootPhase::Download, "looking for the package");
     let verified = clock.time(BootPhase::Download, fetched(config, source, console)).await?;
 
+    let kept = verified.held();
     let limits = ArchiveLimits::package(config.package.fetch.demands.max_bytes);
     console.phase(BootPhase::Extract, "reading the package");
     let (package, scratch) = clock.time(BootPhase::Extract, blocking(move || open(verified, limits))).await?;
@@ -100,7 +106,7 @@ pub(super) async fn load(
     let log_lines_per_second = grants.limits().log_lines_per_second;
     let instances = grants.limits().instances.get();
     let outbound = OutboundSetup { roots: config.roots.clone(), secrets, ..OutboundSetup::default() };
-    let spec = sandbox_spec(config, &package, layer, grants, scratch.path(), console);
+    let spec = sandbox_spec(config, &package, layer.clone(), grants, scratch.path(), console);
     let spec = SandboxSpec { outbound, audit: sink, ..spec };
     let (sandbox, description) = clock.time(BootPhase::Load, start(spec)).await?;
     for warning in &description.warnings {
@@ -120,7 +126,7 @@ pub(super) async fn load(
         events::PACKAGE_LOADED
     );
     let backend = Arc::new(Backend::Sandbox(sandbox));
-    Ok(Agent { package, description, served, backend, log_lines_per_second, _scratch: scratch })
+    Ok(Agent { package, description, served, backend, log_lines_per_second, layer, _kept: kept, _scratch: scratch })
 }
 
 /// Which surfaces of the package are served.
@@ -164,9 +170,10 @@ async fn dependencies(
     console: &Console,
 ) -> Result<Option<DepsLayer>, BootError> {
     let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits, Arc::clone(audit)).await?;
+    let reporter = Reporter::new();
     let progress = |step: install::Progress<'_>| {
         installing::log(&step);
-        console.install(&step);
+        console.install(&step, reporter.hear(&step));
     };
     let installer = tools.installer(&config.install, &progress);
     Ok(installer.layer(package.manifest.name.as_str(), &package.requirements).await?)

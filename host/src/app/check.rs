@@ -5,16 +5,18 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use par_apkg::Package;
-use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
 use par_apkg::requirement::DependencySource;
 
 use super::error::BootError;
+use super::opening;
+use crate::config::{Environment, Installing};
 
 /// Opens a package and describes it.
 pub(super) fn describe(path: &Path) -> Result<String, BootError> {
+    let config = Installing::parse(&Environment::of_process()).map_err(BootError::Configuration)?;
     let scratch = tempfile::tempdir().map_err(BootError::System)?;
-    let package = Package::open(path, scratch.path(), ArchiveLimits::PACKAGE)?;
+    let package = opening::open(path, &config, scratch.path())?;
     Ok(text(&package))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use par_apkg::manifest::{Manifest, Ui};
 use par_sandbox::AuditSink;
 
+use super::installing::Downloads;
 use crate::boot::{BootClock, BootPhase};
 use crate::cli::LogFormat;
 use crate::config::Config;
@@ -101,20 +102,23 @@ impl Console {
     }
 
     /// A step of installing.
-    pub(super) fn install(&self, step: &install::Progress<'_>) {
+    pub(super) fn install(&self, step: &install::Progress<'_>, downloads: Option<Downloads>) {
         use install::Progress as Step;
         let text = match step {
             Step::Resolving { requirements } => format!("resolving {requirements} requirements"),
             Step::Resolved { distributions, .. } => format!("{distributions} distributions to install"),
-            Step::Downloading { wheel, bytes, total: Some(total) } => {
-                self.progress.counted(format!("{:<8} {wheel}", BootPhase::Install.as_str()), *bytes, *total);
+            Step::Downloading { .. } => {
+                let Some(Downloads { wheels, bytes, total, rate }) = downloads else { return };
+                let text = format!("{:<8} {wheels} wheels, {} a second", BootPhase::Install.as_str(), mib(rate));
+                match total {
+                    Some(total) => self.progress.counted(text, bytes, total),
+                    None => self.progress.now(format!("{text}, {}", mib(bytes))),
+                }
                 return;
             }
-            Step::Downloading { wheel, bytes, total: None } => format!("downloading {wheel}: {}", mib(*bytes)),
             Step::Locked { distributions } => format!("{distributions} distributions are locked"),
             Step::Building { sdist } => format!("building {sdist} in the sandbox"),
-            Step::Compiling { files } => format!("compiling {files} files"),
-            Step::Unpacking { wheel } => format!("unpacking {wheel}"),
+            Step::Unpacking { wheel, bytes } => format!("unpacked {wheel}, {} in all", mib(*bytes)),
             _ => return,
         };
         self.phase(BootPhase::Install, &text);

@@ -12,7 +12,7 @@ use par_sandbox::StartError;
 use crate::audit::AuditFileError;
 use crate::boot::BootPhase;
 use crate::config::Mistakes;
-use crate::fetch::FetchError;
+use crate::fetch::{FetchError, NotAPackageUrl};
 use crate::grants::GrantError;
 use crate::install::InstallError;
 use crate::install::wheelhouse::WheelhouseError;
@@ -33,6 +33,8 @@ pub(super) enum BootError {
         #[source]
         source: io::Error,
     },
+    #[error("no package URL: expected {0}")]
+    NotAUrl(NotAPackageUrl),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Configuration(Mistakes),
     #[error("no wheelhouse: neither `--directory` nor `WHEELHOUSE_DIR` says where it is")]

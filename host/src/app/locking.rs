@@ -4,12 +4,11 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use par_apkg::Package;
-use par_apkg::archive::ArchiveLimits;
 use par_sandbox::NoAudit;
 
 use super::error::BootError;
 use super::installing::Tools;
+use super::opening;
 use crate::config::{Environment, Installing};
 use crate::install::Progress;
 
@@ -25,7 +24,7 @@ pub(super) fn run(path: &Path, output: Option<&Path>) -> Result<String, BootErro
         None => return Err(BootError::NowhereToWrite),
     };
     let scratch = tempfile::tempdir().map_err(BootError::System)?;
-    let package = Package::open(path, scratch.path(), ArchiveLimits::PACKAGE)?;
+    let package = opening::open(path, &config, scratch.path())?;
     let text = runtime()?.block_on(async {
         let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits, Arc::new(NoAudit)).await?;
         let installer = tools.installer(&config.install, &say);

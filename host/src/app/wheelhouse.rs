@@ -4,14 +4,13 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use par_apkg::Package;
-use par_apkg::archive::ArchiveLimits;
 use par_apkg::requirement::{DependencySource, Requirements};
 use par_sandbox::NoAudit;
 
 use super::error::BootError;
 use super::installing::Tools;
 use super::locking::{runtime, say};
+use super::opening;
 use crate::cli;
 use crate::config::{Environment, Installing};
 use crate::install::wheelhouse::{Statistics, Wheelhouse};
@@ -68,7 +67,7 @@ fn add(config: &Installing, directory: &Path, what: &[String]) -> Result<String,
             added.push(Wheelhouse::add_file(directory, path)?.to_string());
         } else if path.exists() {
             let scratch = tempfile::tempdir().map_err(BootError::System)?;
-            let package = Package::open(path, scratch.path(), ArchiveLimits::PACKAGE)?;
+            let package = opening::open(path, config, scratch.path())?;
             added.extend(fetch(config, directory, &package.manifest.name, &package.requirements)?);
         } else {
             let requirement = each.parse();

@@ -157,6 +157,8 @@ variables! {
         "The guest: component, Python standard library and platform libraries, as `just guest` builds them.";
     PAR_CACHE_DIR = Computed("`par` in the cache directory of the user, else in the temporary directory"), "directory",
         "Where packages, dependencies and compiled code are kept between starts.";
+    PAR_CACHE_LIMIT_MB = Value("10240"), "MiB",
+        "How much of them is kept: above it, what was not used for longest is removed, after the agent is ready.";
     WHEELHOUSE_DIR = Unset, "directory",
         "Wheels that are tried before the package index.";
     WHEELHOUSE_OFFLINE = Value("false"), "true or false",

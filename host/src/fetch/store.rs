@@ -14,6 +14,7 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use par_apkg::digest::Sha256;
 use tempfile::{NamedTempFile, TempPath};
 
+use crate::cache::trim;
 use crate::locked;
 
 /// Beginning of the names of packages that are not complete.
@@ -58,6 +59,9 @@ impl Store {
             return Ok(None);
         }
         file.seek(SeekFrom::Start(0))?;
+        trim::touch(&file);
+        // One that is being removed can be read all the same.
+        let _ = trim::hold(&file);
         Ok(Some(file))
     }
 

@@ -13,6 +13,7 @@ use super::InstallError;
 use super::choose::WheelName;
 use super::lock::LockedWheel;
 use super::settings::InstallSettings;
+use crate::cache::trim;
 use crate::redact::RedactedUrl;
 
 /// How often one wheel is asked for. Only what may pass by itself is asked for again.
@@ -22,7 +23,7 @@ const ATTEMPTS: u32 = 3;
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The wheels of this machine, and the way to get more.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WheelStore {
     directory: PathBuf,
     /// What the wheels were called.
@@ -83,21 +84,28 @@ impl WheelStore {
         wheel: &LockedWheel,
         progress: impl Fn(u64, Option<u64>),
     ) -> Result<fs::File, InstallError> {
+        let (store, wanted) = (self.clone(), wheel.clone());
+        let local = tokio::task::spawn_blocking(move || store.local(&wanted));
+        match (local.await.map_err(|error| InstallError::cache(std::io::Error::other(error)))??, &wheel.url) {
+            (Some(file), _) => Ok(file),
+            (None, Some(url)) => self.download(wheel, url, progress).await,
+            (None, None) => Err(failed(wheel, "it is neither in the cache nor in the wheelhouse")),
+        }
+    }
+
+    /// The file of a wheel that is on this machine. Blocks.
+    fn local(&self, wheel: &LockedWheel) -> Result<Option<fs::File>, InstallError> {
         if let Some(file) = self.cached(wheel.digest)? {
-            return Ok(file);
+            return Ok(Some(file));
         }
-        match &wheel.url {
+        let path = match &wheel.url {
             Some(url) if url.scheme() == "file" => {
-                let path = url.to_file_path().map_err(|()| failed(wheel, "its URL is no path"))?;
-                self.copy(wheel, &path)?;
+                Some(url.to_file_path().map_err(|()| failed(wheel, "its URL is no path"))?)
             }
-            Some(url) => self.download(wheel, url, progress).await?,
-            None => match self.in_wheelhouse(wheel) {
-                Some(path) => self.copy(wheel, &path)?,
-                None => return Err(failed(wheel, "it is neither in the cache nor in the wheelhouse")),
-            },
-        }
-        self.cached(wheel.digest)?.ok_or_else(|| failed(wheel, "it disappeared from the cache"))
+            Some(_) => None,
+            None => self.in_wheelhouse(wheel),
+        };
+        path.map(|path| self.copy(wheel, &path)).transpose()
     }
 
     /// Whether a wheel can be had without the index.
@@ -114,7 +122,7 @@ impl WheelStore {
     pub(super) fn keep(&self, wheel: &LockedWheel, content: &[u8]) -> Result<(), InstallError> {
         let mut incoming = Incoming::begin(self, wheel)?;
         incoming.add(content)?;
-        incoming.keep()
+        incoming.keep().map(drop)
     }
 
     fn name_file(&self, digest: Sha256) -> PathBuf {
@@ -139,11 +147,12 @@ impl WheelStore {
             return Ok(None);
         }
         file.seek(SeekFrom::Start(0)).map_err(InstallError::cache)?;
+        trim::touch(file.file());
         Ok(Some(file))
     }
 
     /// Takes a wheel from the wheelhouse, which is the only directory a lock may point to.
-    fn copy(&self, wheel: &LockedWheel, path: &Path) -> Result<(), InstallError> {
+    fn copy(&self, wheel: &LockedWheel, path: &Path) -> Result<fs::File, InstallError> {
         let inside = match &self.wheelhouse {
             Some(wheelhouse) => is_inside(path, wheelhouse).map_err(|error| failed(wheel, &error.to_string()))?,
             None => false,
@@ -153,7 +162,7 @@ impl WheelStore {
         }
         let mut source = fs::File::open(path).map_err(|error| failed(wheel, &error.to_string()))?;
         let mut incoming = Incoming::begin(self, wheel)?;
-        let mut buffer = vec![0; 64 * 1024];
+        let mut buffer = vec![0; 256 * 1024];
         loop {
             let count =
                 std::io::Read::read(&mut source, &mut buffer).map_err(|error| failed(wheel, &error.to_string()))?;
@@ -169,7 +178,7 @@ impl WheelStore {
         wheel: &LockedWheel,
         url: &Url,
         progress: impl Fn(u64, Option<u64>),
-    ) -> Result<(), InstallError> {
+    ) -> Result<fs::File, InstallError> {
         if !is_trusted_transport(url, self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()))) {
             return Err(failed(wheel, "its URL is not `https`"));
         }
@@ -184,7 +193,7 @@ impl WheelStore {
                     return Err(failed(wheel, &format!("{because} (after {attempt} attempts)")));
                 }
                 Err(Failure::Final(error)) => return Err(error),
-                Ok(()) => return Ok(()),
+                Ok(file) => return Ok(file),
             }
         }
     }
@@ -194,7 +203,7 @@ impl WheelStore {
         wheel: &LockedWheel,
         url: &Url,
         progress: &impl Fn(u64, Option<u64>),
-    ) -> Result<(), Failure> {
+    ) -> Result<fs::File, Failure> {
         let mut response = self.request(url).send().await.map_err(|error| Failure::of(wheel, error))?;
         let status = response.status();
         if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
@@ -299,16 +308,19 @@ impl<'a> Incoming<'a> {
         self.file.write_all(bytes).map_err(InstallError::cache)
     }
 
-    /// Moves the file to its name, if it has the digest that is the name.
-    fn keep(self) -> Result<(), InstallError> {
+    /// Moves the file to its name, if it has the digest that is the name. Returns it, at its
+    /// beginning: what was written is what was hashed, so it need not be read again.
+    fn keep(self) -> Result<fs::File, InstallError> {
         let got = self.hasher.finish();
         if got != self.wheel.digest {
             return Err(InstallError::Digest { wheel: self.wheel.file.to_string(), expected: self.wheel.digest, got });
         }
         // Not synchronised: a file the disk lost is noticed by its digest, and fetched again.
         fs::write(self.store.name_file(got), self.wheel.file.to_string()).map_err(InstallError::cache)?;
-        self.file.persist(self.store.directory.join(got.to_hex())).map_err(|error| InstallError::cache(error.error))?;
-        Ok(())
+        let path = self.store.directory.join(got.to_hex());
+        let mut file = self.file.persist(&path).map_err(|error| InstallError::cache(error.error))?;
+        file.seek(SeekFrom::Start(0)).map_err(InstallError::cache)?;
+        Ok(fs::File::from_parts(file, path))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Deps layers on disk: named by their digest, complete or absent.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs_err as fs;
 use par_apkg::digest::{Hasher, Sha256};
@@ -10,11 +12,26 @@ use tempfile::TempDir;
 
 use super::InstallError;
 use super::settings::{PYTHON_VERSION, RULE_VERSION};
+use crate::cache::trim;
 
 /// The file that says what a layer is; written last, so a layer without it is not one.
 const MARKER: &str = ".pixell_venv_metadata.json";
 
+/// There once everything but bytecode is on disk, and not in the memory of the system alone.
+const SETTLED: &str = ".settled";
+
+/// What is known of the bytecode: [`COMPLETE`], or the boot of the machine in which it was begun.
+const BYTECODE: &str = ".bytecode";
+
+/// Locked by the process that compiles the layer.
+const COMPILING: &str = ".compiling";
+
+const COMPLETE: &str = "complete";
+
 const BUILDING: &str = ".building-";
+
+/// How layers lie in the cache, for whoever trims it.
+pub const LAYERS: trim::Kind = trim::Kind::Directories { marker: MARKER, going: BUILDING };
 
 /// The unpacked dependencies of an agent: a read-only directory in the shape of a virtual environment.
 ///
@@ -26,7 +43,20 @@ pub struct DepsLayer {
     digest: Sha256,
     tree: Sha256,
     distributions: Vec<Distribution>,
+    lease: Lease,
 }
+
+/// Keeps a layer from being removed, for as long as one of its copies lives.
+#[derive(Debug, Clone)]
+struct Lease(Arc<fs::File>);
+
+impl PartialEq for Lease {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Lease {}
 
 impl DepsLayer {
     /// The root, with `pyvenv.cfg`.
@@ -58,6 +88,78 @@ impl DepsLayer {
     pub fn distributions(&self) -> &[Distribution] {
         &self.distributions
     }
+
+    /// Whether its bytecode is complete.
+    pub(super) fn is_compiled(&self) -> bool {
+        fs::read_to_string(self.directory.join(BYTECODE)).is_ok_and(|text| text == COMPLETE)
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.directory.join(SETTLED).exists()
+    }
+
+    /// Has everything written to disk. Blocks.
+    pub(super) fn settle(&self) -> io::Result<()> {
+        // One call for the file system instead of one for each of thousands of files.
+        rustix::fs::syncfs(self.lease.0.file())?;
+        fs::write(self.directory.join(SETTLED), "")?;
+        self.lease.0.sync_all()
+    }
+
+    /// Notes that bytecode is about to be written, before any is. Should the machine fail, what
+    /// is there may be half there, and is removed.
+    pub(super) fn begin_bytecode(&self, scratch: &Path) -> io::Result<()> {
+        self.note_bytecode(&boot_id().unwrap_or_default(), scratch)
+    }
+
+    /// Notes that all bytecode is there, once it is on disk. Blocks.
+    pub(super) fn complete_bytecode(&self, scratch: &Path) -> io::Result<()> {
+        rustix::fs::syncfs(self.lease.0.file())?;
+        self.note_bytecode(COMPLETE, scratch)
+    }
+
+    /// The right to compile it, which one process at a time has: held as long as the result is open.
+    pub(super) fn compile_alone(&self) -> io::Result<Option<fs::File>> {
+        let lock = fs::File::create(self.directory.join(COMPILING))?;
+        Ok(lock.file().try_lock().is_ok().then_some(lock))
+    }
+
+    /// Removes bytecode that an earlier boot of this machine did not finish: it is compiled again.
+    fn drop_doubtful_bytecode(&self) {
+        let begun = fs::read_to_string(self.directory.join(BYTECODE)).ok();
+        let Some(begun) = begun.filter(|begun| begun != COMPLETE && Some(begun) != boot_id().as_ref()) else { return };
+        // On a machine that shares the directory, somebody may be compiling.
+        let Ok(Some(_alone)) = self.compile_alone() else { return };
+        tracing::info!(begun, "Removing bytecode of an earlier boot of this machine");
+        let mut ahead = vec![self.site_packages()];
+        while let Some(directory) = ahead.pop() {
+            for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+                let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if is_directory && entry.file_name() == "__pycache__" {
+                    // What stays is half a file at worst, and refused by who imports it.
+                    let _ = fs::remove_dir_all(entry.path());
+                } else if is_directory {
+                    ahead.push(entry.path());
+                }
+            }
+        }
+        let _ = fs::remove_file(self.directory.join(BYTECODE));
+    }
+
+    fn note_bytecode(&self, text: &str, scratch: &Path) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(scratch)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(self.directory.join(BYTECODE)).map_err(|error| error.error)?;
+        self.lease.0.sync_all()
+    }
+}
+
+/// What tells one running of this machine from the next: data that was written in this one and is
+/// not on disk yet is in memory, complete; that of an earlier one may be lost.
+fn boot_id() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
+    (!id.is_empty()).then_some(id)
 }
 
 /// One distribution of a layer.
@@ -93,6 +195,9 @@ struct Marker {
     digest: Sha256,
     tree: Sha256,
     distributions: Vec<Distribution>,
+    /// The boot of the machine in which it was made, where it was not on disk when it got its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<String>,
 }
 
 /// What a finished layer is said to be.
@@ -118,12 +223,32 @@ impl LayerStore {
         Ok(Self { root })
     }
 
-    /// The layer of this digest, if it is complete.
+    /// The layer of this digest, if it is complete. It is not removed while the result lives.
     pub(super) fn find(&self, digest: Sha256) -> Option<DepsLayer> {
         let directory = self.root.join(digest.to_hex());
+        let opened = fs::File::open(&directory).ok()?;
         let marker: Marker = serde_json::from_slice(&fs::read(directory.join(MARKER)).ok()?).ok()?;
+        let is_whole = marker.boot.is_none()
+            || directory.join(SETTLED).exists()
+            || marker.boot == boot_id()
+            // On a machine that shares the directory, somebody who is alive uses it.
+            || opened.file().try_lock().is_err();
+        if marker.digest != digest || !is_whole {
+            return None;
+        }
+        trim::hold(opened.file()).ok()?;
+        // It may have been removed, and even made again, before it was held.
+        let (held, there) = (opened.metadata().ok()?, fs::metadata(&directory).ok()?);
+        if (held.dev(), held.ino()) != (there.dev(), there.ino()) {
+            return None;
+        }
+        if let Ok(marker) = fs::File::open(directory.join(MARKER)) {
+            trim::touch(marker.file());
+        }
         let Marker { tree, distributions, .. } = marker;
-        (marker.digest == digest).then_some(DepsLayer { directory, digest, tree, distributions })
+        let layer = DepsLayer { directory, digest, tree, distributions, lease: Lease(Arc::new(opened)) };
+        layer.drop_doubtful_bytecode();
+        Some(layer)
     }
 
     /// The layer these requirements led to before. `Some(None)` when they led to none.
@@ -140,8 +265,8 @@ impl LayerStore {
     pub(super) fn remember(&self, key: Sha256, digest: Option<Sha256>, desk: &Desk) -> Result<(), InstallError> {
         let text = digest.map_or_else(|| NO_LAYER.to_owned(), |digest| digest.to_hex());
         let file = tempfile::NamedTempFile::new_in(desk.scratch()).map_err(InstallError::cache)?;
+        // Not synchronised: what the disk lost is no digest, and is looked for again.
         fs::write(file.path(), text).map_err(InstallError::cache)?;
-        file.as_file().sync_all().map_err(InstallError::cache)?;
         file.persist(self.index_file(key)).map_err(|error| InstallError::cache(error.error))?;
         Ok(())
     }
@@ -152,9 +277,7 @@ impl LayerStore {
 
     /// Makes room for one installation, and removes what dead processes left behind.
     pub(super) fn begin(&self) -> Result<Desk, InstallError> {
-        // Held only while directories are created and swept, so that a new one is never taken for a dead one.
-        let gate = fs::File::create(self.root.join(".gate")).map_err(InstallError::cache)?;
-        gate.file().lock().map_err(InstallError::cache)?;
+        let _gate = self.gate()?;
         self.sweep()?;
         let temporary =
             tempfile::Builder::new().prefix(BUILDING).tempdir_in(&self.root).map_err(InstallError::cache)?;
@@ -162,6 +285,13 @@ impl LayerStore {
         alive.file().lock().map_err(InstallError::cache)?;
         fs::create_dir_all(temporary.path().join("layer").join(site_packages())).map_err(InstallError::cache)?;
         Ok(Desk { root: self.root.clone(), temporary, alive })
+    }
+
+    /// Held only while directories are made, swept or named, so that a new one is never taken for a dead one.
+    fn gate(&self) -> Result<fs::File, InstallError> {
+        let gate = fs::File::create(self.root.join(".gate")).map_err(InstallError::cache)?;
+        gate.file().lock().map_err(InstallError::cache)?;
+        Ok(gate)
     }
 
     /// Removes desks whose process no longer holds their lock.
@@ -213,8 +343,10 @@ impl Desk {
     }
 
     /// Completes the layer and gives it its name; if another process was first, takes that one.
+    ///
+    /// The disk may not have all of it yet: see [`DepsLayer::settle`].
     pub(super) fn finish(&self, about: About<'_>) -> Result<DepsLayer, InstallError> {
-        let layer = self.temporary.path().join("layer");
+        let layer = self.layer();
         // The interpreter is the guest's; its standard library is mounted there.
         let config = format!("home = /python\ninclude-system-site-packages = false\nversion = {PYTHON_VERSION}\n");
         fs::write(layer.join("pyvenv.cfg"), config).map_err(InstallError::cache)?;
@@ -226,21 +358,29 @@ impl Desk {
             digest: about.digest,
             tree: about.tree,
             distributions: about.distributions,
+            boot: boot_id(),
         };
         let text = serde_json::to_vec_pretty(&marker).map_err(InstallError::cache)?;
         fs::write(layer.join(MARKER), text).map_err(InstallError::cache)?;
 
-        // One call for the file system instead of one for each of thousands of files.
-        rustix::fs::syncfs(self.alive.file()).map_err(InstallError::cache)?;
-        let named = self.root.join(about.digest.to_hex());
-        if let Err(error) = fs::rename(&layer, &named)
-            && !matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists)
-        {
-            return Err(InstallError::cache(error));
+        if marker.boot.is_none() {
+            // Nothing tells the next boot of this machine from this one.
+            rustix::fs::syncfs(self.alive.file()).map_err(InstallError::cache)?;
         }
-        fs::File::open(&self.root).and_then(|root| root.sync_all()).map_err(InstallError::cache)?;
-        LayerStore { root: self.root.clone() }.find(about.digest).ok_or_else(|| {
-            InstallError::cache(std::io::Error::other(format!("`{}` is there and is no layer", named.display())))
+        let store = LayerStore { root: self.root.clone() };
+        let named = self.root.join(about.digest.to_hex());
+        let _gate = store.gate()?;
+        if let Some(first) = store.find(about.digest) {
+            return Ok(first);
+        }
+        // Anything of this name that is no layer is what a machine left that failed.
+        match fs::rename(&named, self.scratch().join("failed")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(InstallError::cache(error)),
+            _ => {}
+        }
+        fs::rename(&layer, &named).map_err(InstallError::cache)?;
+        store.find(about.digest).ok_or_else(|| {
+            InstallError::cache(io::Error::other(format!("`{}` disappeared from the cache", named.display())))
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Verified wheels -> the files of one layer.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -45,8 +45,16 @@ pub(super) struct Job {
 /// What happens meanwhile.
 #[derive(Debug)]
 pub(super) enum Event {
-    Unpacking { wheel: String },
-    LeftOut { wheel: String, path: String, because: &'static str },
+    /// `bytes` is what all wheels so far unpacked to.
+    Unpacking {
+        wheel: String,
+        bytes: u64,
+    },
+    LeftOut {
+        wheel: String,
+        path: String,
+        because: &'static str,
+    },
 }
 
 /// The files of a layer, all in place.
@@ -54,8 +62,8 @@ pub(super) enum Event {
 pub(super) struct Files {
     /// The digest of all of them.
     pub(super) tree: Sha256,
-    /// Their paths, sorted.
-    pub(super) paths: Vec<String>,
+    /// What they take. Unit: bytes.
+    pub(super) bytes: u64,
 }
 
 /// Unpacks every wheel into the layer of the desk. Blocks.
@@ -66,7 +74,7 @@ pub(super) struct Files {
 pub(super) fn build(job: Job, desk: &Desk, tell: impl Fn(Event)) -> Result<Files, InstallError> {
     let Job { package, wheels, limits, layer_bytes, deadline } = job;
     let site = open(&desk.site_packages())?;
-    let mut tree = Tree { site, owners: BTreeMap::new(), directories: HashSet::new(), records: BTreeMap::new() };
+    let mut tree = Tree::new(site);
     let bench = Bench {
         package: &package,
         scratch: open(desk.scratch())?,
@@ -100,8 +108,8 @@ pub(super) fn build(job: Job, desk: &Desk, tell: impl Fn(Event)) -> Result<Files
             waiting.insert(index, outcome);
             while let Some(outcome) = waiting.remove(&expected) {
                 let done = outcome?;
-                tell(Event::Unpacking { wheel: done.wheel.clone() });
                 tree.add(&done.wheel, &done.directory, &done.plan)?;
+                tell(Event::Unpacking { wheel: done.wheel.clone(), bytes: tree.bytes });
                 bench.scratch.remove_dir_all(format!("wheel-{expected}")).map_err(InstallError::cache)?;
                 for (path, because) in done.plan.left_out {
                     tell(Event::LeftOut { wheel: done.wheel.clone(), path, because });
@@ -176,11 +184,29 @@ struct Tree {
     owners: BTreeMap<String, (Sha256, String)>,
     directories: HashSet<String>,
     records: BTreeMap<String, Sha256>,
+    /// What is at the top, by the first part of its path.
+    tops: HashSet<String>,
+    bytes: u64,
 }
 
 impl Tree {
+    fn new(site: Dir) -> Self {
+        let (owners, records) = (BTreeMap::new(), BTreeMap::new());
+        Self { site, owners, directories: HashSet::new(), records, tops: HashSet::new(), bytes: 0 }
+    }
+
     fn add(&mut self, wheel: &str, unpacked: &Dir, plan: &Plan) -> Result<(), InstallError> {
+        let whole = self.whole_directories(plan);
+        for directory in &whole {
+            unpacked.rename(directory, &self.site, directory).map_err(InstallError::cache)?;
+        }
+        self.tops.extend(plan.moves.iter().map(|step| top(&step.to).to_owned()));
         for step in &plan.moves {
+            self.bytes += step.file.size;
+            if whole.contains(top(&step.to)) {
+                self.owners.insert(step.to.clone(), (step.file.sha256, wheel.to_owned()));
+                continue;
+            }
             if let Some((digest, first)) = self.owners.get(&step.to) {
                 // Parts of one namespace often bring the same `__init__.py`.
                 if *digest == step.file.sha256 {
@@ -202,6 +228,21 @@ impl Tree {
         self.site.write(path, text).map_err(InstallError::cache)
     }
 
+    /// Directories at the top that no other wheel has, of which every file goes where it is: they
+    /// are moved in one step each.
+    fn whole_directories<'a>(&self, plan: &'a Plan) -> BTreeSet<&'a str> {
+        let mut whole: BTreeSet<&str> = plan.moves.iter().filter_map(|step| Some(step.to.split_once('/')?.0)).collect();
+        whole.retain(|directory| !self.tops.contains(*directory));
+        for step in plan.moves.iter().filter(|step| step.from != step.to) {
+            whole.remove(top(&step.from));
+            whole.remove(top(&step.to));
+        }
+        for (path, _) in &plan.left_out {
+            whole.remove(top(path));
+        }
+        whole
+    }
+
     fn make_parent(&mut self, path: &str) -> Result<(), InstallError> {
         let Some((parent, _)) = path.rsplit_once('/') else { return Ok(()) };
         if self.directories.insert(parent.to_owned()) {
@@ -216,6 +257,11 @@ impl Tree {
         let owned = self.owners.iter().map(|(path, (digest, _))| (path.as_str(), *digest));
         let records = self.records.iter().map(|(path, digest)| (path.as_str(), *digest));
         let tree = tree::digest(owned.chain(records));
-        Files { tree, paths: self.owners.into_keys().collect() }
+        Files { tree, bytes: self.bytes }
     }
+}
+
+/// The first part of a path.
+fn top(path: &str) -> &str {
+    path.split_once('/').map_or(path, |(top, _)| top)
 }

@@ -40,6 +40,14 @@ pub const PACKAGE_KEPT: &str = "Package kept for the next start";
 pub const SIGNATURE_VERIFIED: &str = "Package signature verified";
 /// The guest has no machine code for this machine, so it is compiled; that takes seconds, once.
 pub const GUEST_COMPILING: &str = "Compiling the guest";
+/// The resolver is asked what the agent needs.
+pub const RESOLVING: &str = "Resolving dependencies";
+/// It is known what the agent needs.
+pub const RESOLVED: &str = "Dependencies resolved";
+/// The deps layer is complete; the line has times, bytes and rates.
+pub const DEPENDENCIES_INSTALLED: &str = "Dependencies installed";
+/// The deps layer has its bytecode, some time after the agent was ready.
+pub const DEPENDENCIES_COMPILED: &str = "Dependencies compiled";
 /// The package was read and its manifest is valid.
 pub const PACKAGE_LOADED: &str = "Package loaded successfully";
 /// The package was refused.

@@ -119,7 +119,9 @@ pub(crate) fn build_store(
         let perms = match access {
             Access::Read => FsPerms::ReadOnly,
             Access::Write => {
-                quota = Some(Quota::new(BUILD_BYTES));
+                let denial = Denial::new(DenialCode::ScratchFull, "the directory of the build is full");
+                let full = AuditEvent::denied(Capability::Files, guest, &denial);
+                quota = Some(Quota::new(BUILD_BYTES, full, Arc::clone(audit)));
                 FsPerms::ReadWrite
             }
         };

@@ -5,6 +5,7 @@ mod layers;
 mod locks;
 mod refusals;
 mod resolver;
+mod settling;
 mod wheels;
 
 use std::os::unix::fs::PermissionsExt as _;
