@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::StatusCode;
 use par_policy::policy::{Policy, Requested};
-use par_policy::{Grants, InstanceCount, Limits};
+use par_policy::{Grants, InstanceCount, Limits, RequestTimeout};
 use par_sandbox::call::{HttpCall, ReplyBody, RequestBody, Surface};
 use par_sandbox::{AgentSpec, AuditSink, Engine, Guest, OutboundSetup, RestEntry, Sandbox, SandboxSpec};
 use serde::Deserialize;
@@ -27,6 +27,9 @@ const BUILD: &str = include_str!("../../guest-python/jobs/build_wheel.py");
 
 /// How long an instance has to stop once its job is done.
 const STOP_WITHIN: Duration = Duration::from_millis(200);
+
+/// Longest time of a job, whatever its caller says.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Largest bytecode of one file: a source of 4 MiB makes less than four times as much.
 const LARGEST_BYTECODE: usize = 16 << 20;
@@ -63,7 +66,9 @@ impl SandboxJobs {
         if let Some(sdist) = sdist {
             fs_err::copy(sdist, package.path().join("sdist")).map_err(failed)?;
         }
-        let limits = Limits { instances: InstanceCount::new(1).map_err(failed)?, ..self.limits };
+        // What a job has of time its caller says.
+        let request_timeout = RequestTimeout::new(LONGEST).map_err(failed)?;
+        let limits = Limits { instances: InstanceCount::new(1).map_err(failed)?, request_timeout, ..self.limits };
         // Nothing is requested, so nothing is granted, whatever the operator allows agents.
         let grants = Grants::resolve(&Requested::default(), &Policy::default(), limits).map_err(failed)?;
         let spec = SandboxSpec {

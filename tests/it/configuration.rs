@@ -120,7 +120,7 @@ async fn all_mistakes_are_reported_together() {
     assert_eq!(end.detail("error_count"), wrong.len());
 }
 
-/// R006, R007, R008, R009, R010, R020, R026, R117: the defaults are those of the platform.
+/// R006, R007, R008, R009, R010, R020, R026, R117, R235: the defaults are those of the platform.
 #[tokio::test]
 async fn the_defaults_are_those_of_the_platform() {
     let setup = TestHost::bare().unset("REST_PORT").unset("A2A_PORT").unset("UI_PORT").unset("DEPLOYMENT_ID");

@@ -158,33 +158,38 @@ async fn hostile_wheels_are_refused_by_name_before_anything_is_loaded() {
     assert_eq!(host.wait_for_event("Dependency file left out").await.text_of("path"), "thing.pth");
 }
 
-/// Hostile 65, 66: with a lock a start needs neither resolver nor index; with one other byte in a wheel there is no
-/// start, and the wheel is named.
+/// Hostile 65, 66: with a lock a start needs neither resolver nor index, and comes to the tree of the lock wherever it
+/// is: with another cache, temporary directory and umask. With one other byte in a wheel there is no start, and the wheel is named.
 #[tokio::test]
 async fn a_package_with_a_lock_starts_offline_and_not_with_another_byte() {
     let index = PackageIndex::start([thing()]).await;
     let setup = TestHost::agent(&agent()).env("PAR_INDEX_URL", index.url());
     let package = setup.package().to_owned();
-    let mut locking = setup.for_people().args(["lock".into(), package.clone().into_os_string()]).spawn();
+    let mut locking = setup.umask("000").for_people().args(["lock".into(), package.clone().into_os_string()]).spawn();
     assert_eq!(locking.wait_exit().await, 0, "{}", locking.standard_error().await);
     let lock = fs_err::read_to_string(package.join("pylock.toml")).unwrap();
     assert!(lock.contains(&thing().digest()) && lock.contains("tree = \"sha256:"), "{lock}");
 
-    let offline = |bytes: &[u8]| {
-        let host = TestHost::agent(&agent().file("pylock.toml", lock.clone()));
+    let offline = |bytes: &[u8], umask| {
+        let host = TestHost::agent(&agent().file("pylock.toml", lock.clone())).umask(umask);
         let wheelhouse = host.directory().join("wheelhouse");
         fs_err::create_dir(&wheelhouse).unwrap();
         fs_err::write(wheelhouse.join(thing().file()), bytes).unwrap();
         host.env("WHEELHOUSE_DIR", wheelhouse).env("WHEELHOUSE_OFFLINE", "true").env("PAR_UV", "/bin/false")
     };
     let asked = index.hits();
-    let host = offline(thing().content()).start().await;
-    served(&host).await;
+    for umask in ["022", "077"] {
+        let host = offline(thing().content(), umask).start().await;
+        served(&host).await;
+        let tree = host.wait_for_event("Dependencies installed").await.text_of("tree").to_owned();
+        assert!(lock.contains(&format!("tree = \"{tree}\"")), "{lock}\n{tree}");
+        assert!(host.events("Package remark").is_empty(), "the tree is compared");
+    }
 
     let mut altered = thing().content().to_vec();
     let middle = altered.len() / 2;
     altered[middle] ^= 1;
-    let refused = offline(&altered).refused().await;
+    let refused = offline(&altered, "022").refused().await;
     let line = refused.wait_for_event("Boot failed").await;
     assert!(line.text_of("error").starts_with("digest mismatch for `thing-1.0-py3-none-any.whl`"), "{}", line.text);
     assert_eq!(index.hits(), asked);

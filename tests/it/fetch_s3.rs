@@ -25,7 +25,7 @@ async fn store(authority: &Authority, package: &[u8], faults: impl Into<Vec<Obje
     store
 }
 
-/// R041, R047, R048, R050, R209: one GetObject, signed for the region, and nothing else.
+/// R041, R047, R048, R050, R209, R236: one GetObject, signed for the region, and nothing else.
 #[tokio::test]
 async fn a_package_comes_from_s3_with_one_get_object() {
     let (authority, package) = (Authority::new(), archive(&Package::example("stdlib")));

@@ -7,6 +7,7 @@
 
 mod a2a;
 mod audit;
+mod backends;
 mod capabilities;
 mod cases;
 mod claims;

@@ -87,7 +87,7 @@ async fn what_cannot_be_added_or_read_is_refused_by_name() {
     assert!(nowhere.standard_error().await.contains("no wheelhouse"));
 }
 
-/// R065, R155, R156, R160, R165: a start uses the wheelhouse by itself, beside the index unless it is told not to.
+/// R065, R155, R156, R160, R165, R169, R170: a start uses the wheelhouse by itself, beside the index unless it is told not to.
 #[tokio::test]
 async fn a_start_uses_the_wheelhouse_and_offline_nothing_else() {
     let index = PackageIndex::start([Release::wheel("remote", "1.0", &[("remote.py", "")])]).await;

@@ -66,6 +66,28 @@ pub(crate) fn installing() -> Vec<(&'static str, String)> {
     passed.chain([("PAR_UV", uv)]).collect()
 }
 
+/// The package index the resolver asks when nobody names one, or the one that was named.
+///
+/// # Panics
+/// When the resolver does not answer.
+#[must_use]
+pub fn package_index() -> String {
+    let environment = installing();
+    if let Some((_, index)) = environment.iter().find(|(name, _)| *name == "PAR_INDEX_URL") {
+        return index.clone();
+    }
+    let uv = environment.iter().find(|(name, _)| *name == "PAR_UV").map(|(_, path)| path.clone()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::write(directory.path().join("requirements.txt"), "click\n").unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test uses the resolver as a program")]
+    let mut command = std::process::Command::new(uv);
+    command.args(["pip", "compile", "--quiet", "--no-config", "--no-python-downloads", "--emit-index-url"]);
+    let output = command.arg("requirements.txt").current_dir(directory.path()).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let index = printed.lines().find_map(|line| line.strip_prefix("--index-url "));
+    index.expect("the resolver names the index").to_owned()
+}
+
 /// Installs distributions into a directory as PAR would choose them: wheels without native code,
 /// and those the guest carries.
 pub(crate) fn install(target: &Path, distributions: &[&str]) {

@@ -35,6 +35,7 @@ pub struct TestHost {
     environment: BTreeMap<String, OsString>,
     package: Option<PathBuf>,
     text: bool,
+    umask: Option<&'static str>,
 }
 
 impl TestHost {
@@ -84,7 +85,7 @@ impl TestHost {
             ("UI_PORT", free_port().to_string().into()),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
-        Self { directory, arguments: Vec::new(), environment, package: None, text: false }
+        Self { directory, arguments: Vec::new(), environment, package: None, text: false, umask: None }
     }
 
     /// Runs the package of a URL. Servers of tests are slow when the machine is, and not silent.
@@ -128,6 +129,13 @@ impl TestHost {
         self
     }
 
+    /// Starts the process with this umask, as another user or machine would.
+    #[must_use]
+    pub fn umask(mut self, umask: &'static str) -> Self {
+        self.umask = Some(umask);
+        self
+    }
+
     /// Where the package was written.
     #[must_use]
     pub fn package(&self) -> &Path {
@@ -152,8 +160,12 @@ impl TestHost {
         if self.package.is_some() && !self.environment.contains_key("PAR_GUEST_DIR") {
             self.environment.insert("PAR_GUEST_DIR".to_owned(), built::guest().into());
         }
+        let par = built::par();
         #[expect(clippy::disallowed_methods, reason = "the program under test is a process")]
-        let mut command = Command::new(built::par());
+        let mut command = Command::new(if self.umask.is_some() { Path::new("/bin/sh") } else { &par });
+        if let Some(umask) = self.umask {
+            command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(&par);
+        }
         command.args(&self.arguments).env_clear().envs(&self.environment).current_dir(self.directory.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();

@@ -1,6 +1,6 @@
 //! What a running agent does not wait for: its dependencies are compiled, and the cache is trimmed.
 //!
-//! One thread of the lowest priority, with a runtime of its own, so that the requests of the agent
+//! One thread of low priority, with a runtime of its own, so that the requests of the agent
 //! come first. It may be stopped, and killed, at any time.
 
 use std::path::Path;
@@ -25,8 +25,9 @@ const SHELVES: [Shelf; 4] = [
     Shelf { place: COMPILED, kind: Kind::Files, companion: None },
 ];
 
-/// The least urgent there is.
-const NICENESS: i32 = 19;
+/// How far behind the requests of the agent: a tenth of the time beside an agent that takes all it can
+/// get, all of it beside one that waits. The least there is would not come to an end on a busy machine.
+const NICENESS: i32 = 10;
 
 /// Longest time an end of the process waits for this thread to put its things away. What it does
 /// not put away, the next start does.

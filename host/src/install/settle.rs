@@ -24,8 +24,8 @@ use super::layer::{DepsLayer, Desk};
 /// What Python 3.14 calls the bytecode of its own kind.
 const TAG: &str = "cpython-314";
 
-/// How often the compiler may give out. Each time costs the one file it stopped at.
-const ATTEMPTS: usize = 8;
+/// How often the compiler may give out in one start of an agent. Twice at the same file costs that file.
+const ATTEMPTS: usize = 16;
 
 /// Longest time for the compiling of a layer. Nobody waits for it; it must only have an end.
 const LONGEST: Duration = Duration::from_secs(1800);
@@ -64,22 +64,27 @@ pub(super) async fn settle(
     let files = place.without_bytecode().map_err(InstallError::cache)?;
     announce(files.len());
     let all = files.len();
-    let compiled = compile(layer, jobs, place, files, started + LONGEST).await?;
+    let (compiled, left) = compile(layer, jobs, place, files, started + LONGEST).await?;
+    if left > 0 {
+        tracing::warn!(files = left, "Some dependencies are not compiled; the next start goes on");
+        return Ok(None);
+    }
     let (finished, scratch) = (layer.clone(), desk.scratch().to_owned());
     blocking(move || finished.complete_bytecode(&scratch)).await?;
     Ok(Some(Settled { compiled, refused: all - compiled, written, spent: started.elapsed() }))
 }
 
-/// Compiles files of a layer; says how many have bytecode now.
+/// Compiles files of a layer; says how many have bytecode now, and how many were not come to.
 async fn compile(
     layer: &DepsLayer,
     jobs: &dyn GuestJobs,
     mut place: Place,
     mut files: Vec<String>,
     deadline: Instant,
-) -> Result<usize, InstallError> {
+) -> Result<(usize, usize), InstallError> {
     let mut written = 0;
     let mut failed = None;
+    let mut stopped_at = None;
     for _ in 0..ATTEMPTS {
         if files.is_empty() {
             break;
@@ -99,13 +104,24 @@ async fn compile(
             return Err(InstallError::cache(error));
         }
         match outcome {
-            Ok(()) => break,
+            Ok(()) => {
+                files.clear();
+                break;
+            }
             Err(_) if Instant::now() >= deadline => return Err(InstallError::Stopped),
-            // The file after the last answer is the one it did not survive.
-            Err(_) => drop(files.drain(..(done + 1).min(files.len()))),
+            Err(error) => {
+                files.drain(..done.min(files.len()));
+                let error: &dyn std::error::Error = &error;
+                tracing::info!(error, file = files.first(), "The compiler of dependencies stopped");
+                // It may have been the machine. The second time it is the file.
+                if stopped_at.is_some() && stopped_at.as_ref() == files.first() {
+                    files.remove(0);
+                }
+                stopped_at = files.first().cloned();
+            }
         }
     }
-    Ok(written)
+    Ok((written, files.len()))
 }
 
 async fn blocking(work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), InstallError> {

@@ -170,9 +170,19 @@ async fn a_lock_cannot_point_outside_the_wheelhouse() {
     assert_eq!(sentence, "cannot download `thing-1.0-py3-none-any.whl`: it is a file outside the wheelhouse");
 }
 
+/// Hostile 64: a wheel that unpacks to too much, and wheels that do so together; one of them alone is installed.
 #[tokio::test]
 async fn sizes_are_capped_for_one_wheel_and_for_all_together() {
     let large = || thing().with("thing/large.txt", "0123456789abcdef".repeat(4096));
+    let other = Wheel::pure("other", "1.0").with("other/large.txt", "0123456789abcdef".repeat(4096));
+
+    let mut bench = Bench::new().resolving_to(&[large(), other]);
+    bench.settings.max_layer_bytes = 100_000;
+    let sentence = bench.refusal().await;
+    assert!(sentence.contains("unpacks to more than") || sentence.contains("together"), "{sentence}");
+    let mut bench = Bench::new().resolving_to(&[large()]);
+    bench.settings.max_layer_bytes = 100_000;
+    assert!(bench.install(&["thing==1.0"]).await.unwrap().is_some());
 
     let mut bench = Bench::new().resolving_to(&[large()]);
     bench.settings.max_wheel_bytes = 100;

@@ -1,5 +1,6 @@
 //! What happens to a layer when nobody waits for it, and what is believed of it afterwards.
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -15,6 +16,8 @@ struct Compiler {
     asked: Mutex<Vec<Vec<String>>>,
     /// Does not survive this file.
     dies_at: Option<&'static str>,
+    /// Does not start so many times.
+    fails: std::sync::atomic::AtomicUsize,
     /// Cannot compile this file.
     refuses: Option<&'static str>,
     /// Never comes back after so many files.
@@ -30,7 +33,11 @@ impl GuestJobs for Compiler {
         keep: &'a mut (dyn FnMut(usize, &[u8]) + Send),
     ) -> BoxFuture<'a, Result<(), JobError>> {
         self.asked.lock().unwrap().push(files.to_vec());
+        let fails = self.fails.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
         Box::pin(async move {
+            if fails {
+                return Err(JobError { because: "there is no memory".to_owned(), output: String::new() });
+            }
             for (index, file) in files.iter().enumerate() {
                 if self.stands_still_after == Some(index) {
                     std::future::pending::<()>().await;
@@ -122,6 +129,24 @@ async fn files_that_cannot_be_compiled_cost_themselves_alone() {
     assert_eq!((settled.compiled, settled.refused), (1, 2));
     assert_eq!(bytecode(&layer), ["thing/b.cpython-314.pyc"]);
     assert_eq!(bench.settle(&layer, &Compiler::default()).await, None, "what cannot be compiled is not tried for ever");
+}
+
+#[tokio::test]
+async fn a_compiler_that_does_not_start_costs_nothing_but_the_attempt() {
+    let bench = thing();
+    let layer = bench.installed().await;
+
+    let once = Compiler { fails: 1.into(), ..Compiler::default() };
+    assert_eq!(bench.settle(&layer, &once).await.unwrap().compiled, 3);
+
+    let bench = thing();
+    let layer = bench.installed().await;
+    let (never, next) = (Compiler { fails: usize::MAX.into(), ..Compiler::default() }, Compiler::default());
+    for number in 0..40 {
+        fs::write(layer.site_packages().join(format!("m{number}.py")), "").unwrap();
+    }
+    assert_eq!(bench.settle(&layer, &never).await, None);
+    assert_eq!(bench.settle(&layer, &next).await.unwrap().compiled, 43, "the next start goes on");
 }
 
 /// Hostile 185: a process that ends while it compiles.
