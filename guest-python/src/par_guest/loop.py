@@ -107,8 +107,14 @@ class HostLoop(base_events.BaseEventLoop):
         """
         future = self.create_future()
         self._waits[waitable] = (future, promise)
-        runtime.waitable_join(waitable, self._home_set)
+        runtime.waitable_join(waitable, self._set_of_home())
         return future
+
+    def _set_of_home(self) -> int:
+        """What the home waits for. A call that comes before the home may wait already."""
+        if not self._home_set:
+            self._home_set = runtime.waitable_set_new()
+        return self._home_set
 
     def hold(self, flush: Callable[[], None]) -> None:
         """Calls `flush` when nothing is ready any more, before the instance waits."""
@@ -180,7 +186,7 @@ class HostLoop(base_events.BaseEventLoop):
 
     def start_home(self) -> int:
         """Begins the home's wait; the return value goes to the host."""
-        self._home_set = runtime.waitable_set_new()
+        self._set_of_home()
         self._stopped = self.create_future()
         self._guard()
         return self.continue_home()

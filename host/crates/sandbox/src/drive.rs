@@ -139,7 +139,9 @@ async fn live(
         }
     };
     let mut home = std::pin::pin!(lifecycle.call_run(accessor));
+    // The home goes first: what `start` waits for is the home's to report.
     let started = tokio::select! {
+        biased;
         ended = &mut home => return ended,
         started = lifecycle.call_start(accessor) => started?,
     };
