@@ -28,3 +28,21 @@ def test_what_python_has_stays():
     additions.apply()
 
     assert hashlib.pbkdf2_hmac is before
+
+
+@pytest.mark.parametrize("cost", [(2, 1, 1), (16, 1, 1), (16, 3, 2), (64, 8, 1)])
+@pytest.mark.parametrize("length", [1, 64, 100])
+def test_scrypt_is_that_of_openssl(cost, length):
+    n, r, p = cost
+    expected = hashlib.scrypt(b"secret", salt=b"salt", n=n, r=r, p=p, dklen=length)
+
+    assert additions.scrypt(b"secret", salt=b"salt", n=n, r=r, p=p, dklen=length) == expected
+
+
+@pytest.mark.parametrize("cost", [(3, 1, 1), (0, 1, 1), (16, 0, 1), (2**20, 8, 1)])
+def test_a_cost_openssl_refuses_is_refused(cost):
+    n, r, p = cost
+    with pytest.raises(ValueError, match=r"power of 2|parameter|memory"):
+        hashlib.scrypt(b"s", salt=b"s", n=n, r=r, p=p)
+    with pytest.raises(ValueError, match=r"power of 2|parameter|memory"):
+        additions.scrypt(b"s", salt=b"s", n=n, r=r, p=p)

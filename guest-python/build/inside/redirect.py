@@ -9,6 +9,7 @@ An extension module is different: it was linked into the component under its pat
 time, and is found under that name for as long as the component lives.
 """
 
+import importlib
 import sys
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
@@ -109,6 +110,10 @@ def start():
     sys.meta_path.append(RedirectedDistributions)
     sys.path[:] = [*(path for path in sys.path if path != BUILD), RUNTIME]
     PathFinder.invalidate_caches()
+    # Stand-ins that the standard library asked for before this, as `shutil` asks for `pwd`.
+    for module in list(sys.modules.values()):
+        if _mentions_build(module):
+            importlib.reload(module)
 
 
 def finish():
