@@ -10,6 +10,7 @@ mod locking;
 mod opening;
 mod review;
 mod serve;
+mod verdict;
 mod wheelhouse;
 
 use std::error::Error;
@@ -101,10 +102,14 @@ pub fn run(order: Order) -> Exit {
     exit
 }
 
-/// Checks a package and prints what it has and needs.
+/// Checks a package and prints what it has and needs, and on request where it would run.
 #[must_use]
-pub fn check(package: &Path) -> Exit {
-    ended(check::describe(package))
+pub fn check(package: &Path, verdict: bool, json: bool) -> Exit {
+    ended(match (verdict, json) {
+        (_, true) => verdict::json(package),
+        (true, false) => verdict::text(package),
+        (false, false) => check::describe(package),
+    })
 }
 
 /// Writes the lock of a package.

@@ -81,6 +81,12 @@ pub enum Command {
     Check {
         /// A package file, an agent's directory, or an `https://` or `s3://` URL.
         package: PathBuf,
+        /// Resolve what it requires, look into every wheel and at every import, and say where it runs and why.
+        #[arg(long)]
+        verdict: bool,
+        /// The verdict as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Write the `pylock.toml` that pins every wheel a package needs.
     Lock {

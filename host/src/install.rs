@@ -14,6 +14,7 @@ mod explain;
 mod export;
 mod guest;
 pub mod jobs;
+mod judge;
 mod layer;
 mod locate;
 mod lock;
@@ -48,11 +49,12 @@ pub(crate) use download::is_trusted_transport;
 pub use error::{InstallError, Unresolvable, WheelFault};
 pub use guest::GuestFiles;
 pub use jobs::GuestJobs;
+pub use judge::{Judged, Runs};
 pub use layer::{DepsLayer, Distribution, LAYERS};
 pub use lock::{Lock, LockError, Locked, LockedWheel};
 pub use settings::{InstallSettings, PASSED_TO_RESOLVER, PYTHON_VERSION, UV_VERSION};
 pub use settle::Settled;
-pub use standin::{STAND_INS, StandIn};
+pub use standin::{DISPENSABLE, STAND_INS, StandIn};
 
 use classify::Origin;
 use download::WheelStore;
@@ -379,8 +381,25 @@ impl Install<'_> {
         Ok(names.zip(wheels.into_iter().map(|ready| ready.file)).collect())
     }
 
-    /// Which distributions are installed: what the package pins, else what the resolver finds.
+    /// Which distributions are installed: what the package pins, else what the resolver finds,
+    /// without what nobody misses.
     async fn decide(&self, desk: &Desk) -> Result<Lock, InstallError> {
+        let mut lock = self.resolve(desk).await?;
+        lock.distributions.retain(|locked| {
+            let is_own = self.wanted.iter().any(|wanted| wanted.name == locked.name);
+            let is_there = self.installer.guest.constraints().contains_key(&locked.name);
+            match standin::dispensable(locked.name.as_str()) {
+                Some(StandIn { name, because }) if !is_own && !is_there => {
+                    (self.installer.progress)(Progress::StandIn { name, because });
+                    false
+                }
+                _ => true,
+            }
+        });
+        Ok(lock)
+    }
+
+    async fn resolve(&self, desk: &Desk) -> Result<Lock, InstallError> {
         for wanted in &self.wanted {
             if let Some(stand_in) = standin::stand_in(wanted.name.as_str()) {
                 (self.installer.progress)(Progress::StandIn { name: stand_in.name, because: stand_in.because });

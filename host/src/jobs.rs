@@ -3,7 +3,7 @@
 //! Each runs in an instance of its own, which ends with the job: nothing a hostile file did to its
 //! interpreter outlives it, and none of it meets an agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use par_policy::policy::{Policy, Requested};
 use par_policy::{Grants, InstanceCount, Limits, RequestTimeout};
 use par_sandbox::call::{HttpCall, ReplyBody, RequestBody, Surface};
 use par_sandbox::{AgentSpec, AuditSink, Engine, Guest, OutboundSetup, RestEntry, Sandbox, SandboxSpec};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use crate::install::jobs::{Build, BuildStep, GuestJobs, JobError};
@@ -24,6 +24,7 @@ use crate::install::jobs::{Build, BuildStep, GuestJobs, JobError};
 /// The programs, which run in the guest as an agent would.
 const COMPILE: &str = include_str!("../../guest-python/jobs/compile_layer.py");
 const BUILD: &str = include_str!("../../guest-python/jobs/build_wheel.py");
+const SCAN: &str = include_str!("../../guest-python/jobs/scan_imports.py");
 
 /// How long an instance has to stop once its job is done.
 const STOP_WITHIN: Duration = Duration::from_millis(200);
@@ -50,6 +51,24 @@ impl SandboxJobs {
     #[must_use]
     pub fn new(guest: Guest, limits: Limits, audit: Arc<dyn AuditSink>) -> Self {
         Self { guest, limits, audit }
+    }
+
+    /// What is worth saying of the imports of `files`, which are parsed and not run. Modules in
+    /// `known` come from elsewhere.
+    ///
+    /// # Errors
+    /// When the guest does not answer.
+    pub async fn scan(
+        &self,
+        files: &BTreeMap<String, String>,
+        known: &BTreeSet<String>,
+        deadline: Instant,
+    ) -> Result<Vec<Import>, JobError> {
+        let job = self.start(SCAN, None, None, BTreeMap::new(), None).await?;
+        let question = serde_json::to_vec(&serde_json::json!({"files": files, "known": known})).map_err(failed)?;
+        let answer = job.asking("/", question, deadline).await;
+        job.stop().await;
+        serde_json::from_slice(&answer?).map_err(|_| failed("its answer is not in its form"))
     }
 
     /// An instance that runs `program`.
@@ -174,6 +193,38 @@ fn parsed(answer: &[u8]) -> Result<Vec<String>, JobError> {
     if list.len() > MOST { Err(failed("it has more than 100 build requirements")) } else { Ok(list) }
 }
 
+/// An import of a package that does not just work. As the guest says it, which is not believed in more
+/// than this.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Import {
+    /// The file, relative to the package.
+    pub file: String,
+    /// The line, from 1; 0 when it is not known.
+    pub line: u32,
+    /// The module.
+    pub module: String,
+    /// What is the matter with it.
+    pub kind: ImportKind,
+    /// Whether the code goes on without it.
+    pub optional: bool,
+    /// More about it; may be empty.
+    pub because: String,
+}
+
+/// What is the matter with an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImportKind {
+    /// A module of the standard library that the guest lacks.
+    Absent,
+    /// A module that is there, and refuses what it is for.
+    Refuses,
+    /// A module that nothing required brings.
+    NotInstalled,
+    /// The file is not Python as the guest reads it.
+    Unreadable,
+}
+
 /// One instance at work. Dropping it ends the instance.
 struct Job {
     sandbox: Sandbox,
@@ -204,7 +255,12 @@ impl Job {
 
     /// The whole answer to a step of a build.
     async fn answer(&self, path: &'static str, deadline: Instant) -> Result<Vec<u8>, JobError> {
-        let (status, body) = self.ask(path, Vec::new(), deadline).await?;
+        self.asking(path, Vec::new(), deadline).await
+    }
+
+    /// The whole answer to a question.
+    async fn asking(&self, path: &'static str, question: Vec<u8>, deadline: Instant) -> Result<Vec<u8>, JobError> {
+        let (status, body) = self.ask(path, question, deadline).await?;
         let mut answer = Vec::new();
         match body {
             ReplyBody::Complete(bytes) => answer.extend_from_slice(&bytes),

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         Some(Command::Run { package, watch }) => {
             app::run(app::Order { package, interactive: true, watch, log_format, started })
         }
-        Some(Command::Check { package }) => app::check(&package),
+        Some(Command::Check { package, verdict, json }) => app::check(&package, verdict, json),
         Some(Command::Lock { package, output }) => app::lock(&package, output.as_deref()),
         Some(Command::Wheelhouse { command, directory }) => app::wheelhouse(&command, directory),
         Some(Command::Grants(arguments)) => app::grants(&arguments),

@@ -42,6 +42,11 @@ impl Tools {
         Ok(Self { guest: files, jobs: SandboxJobs::new(guest, limits, audit) })
     }
 
+    /// The sandbox for jobs.
+    pub(super) const fn jobs(&self) -> &SandboxJobs {
+        &self.jobs
+    }
+
     pub(super) fn installer<'a>(
         &'a self,
         settings: &'a InstallSettings,

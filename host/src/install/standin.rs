@@ -23,3 +23,24 @@ pub const STAND_INS: [StandIn; 5] = [
 pub(super) fn stand_in(name: &str) -> Option<&'static StandIn> {
     STAND_INS.iter().find(|stand_in| stand_in.name == name)
 }
+
+/// Distributions without Python code for what they do, and without which those who require them work but
+/// for the part that needs them. Left out when only other distributions require them; an agent that
+/// requires one itself is told that it cannot run. `just compat` tries each.
+pub const DISPENSABLE: [StandIn; 6] = [
+    StandIn { name: "cffi", because: "it calls native code; what requires it is left out or refused itself" },
+    StandIn {
+        name: "cryptography",
+        because: "it is native code; signatures and encryption that need it fail when used",
+    },
+    StandIn { name: "fastuuid", because: "it is native code; its place is taken by `uuid`" },
+    StandIn { name: "greenlet", because: "it is native code; only the asyncio extension of SQLAlchemy needs it" },
+    StandIn { name: "hf-xet", because: "it is native code; downloads go over HTTP without it" },
+    StandIn { name: "secretstorage", because: "there is no desktop to keep secrets on" },
+];
+
+/// Why a distribution is left out when only others require it.
+#[must_use]
+pub(super) fn dispensable(name: &str) -> Option<&'static StandIn> {
+    DISPENSABLE.iter().find(|dispensable| dispensable.name == name)
+}

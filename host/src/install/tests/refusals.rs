@@ -194,3 +194,18 @@ async fn sizes_are_capped_for_one_wheel_and_for_all_together() {
     let sentence = bench.refusal().await;
     assert!(sentence.contains("unpacks to more than"), "{sentence}");
 }
+
+/// What only others require is left out where they work without it, and the log says so.
+#[tokio::test]
+async fn what_nobody_misses_is_left_out_unless_the_agent_requires_it_itself() {
+    let native = || Wheel::pure("cryptography", "50.0").with("cryptography/_rust.so", b"\x7fELF\x02\x01\x01");
+    let bench = Bench::new().resolving_to(&[thing(), native()]);
+
+    let layer = bench.install(&["thing==1.0"]).await.unwrap().unwrap();
+    let names: Vec<_> = layer.distributions().iter().map(|one| one.name.to_string()).collect();
+    assert_eq!(names, ["thing"]);
+    assert!(bench.told("StandIn { name: \"cryptography\""));
+
+    let error = bench.install(&["cryptography==50.0", "thing==1.0"]).await.unwrap_err();
+    assert!(error.to_string().contains("`cryptography/_rust.so` is native code for Linux"), "{error}");
+}
