@@ -105,6 +105,11 @@ bench-install: tools build guest
     cargo build {{ cargo_flags }} --bin par-bench
     "$CARGO_TARGET_DIR/release/par-bench" --install "$(python3 .ci/tools.py uv)/bin/uv" --pip "$(python3 .ci/tools.py uvicorn)/bin/python" --results target/bench-install.json
 
+# Tries the packages of the compatibility matrix in the sandbox, all or those named, and writes the page.
+compat *packages="": tools build guest
+    cargo build {{ cargo_flags }} --bin par-compat
+    "$CARGO_TARGET_DIR/release/par-compat" "$PAR_CACHE" {{ packages }}
+
 # Builds the native WASI wheels, unless they are in the cache.
 extensions:
     @python3 guest-python/extensions

@@ -19,6 +19,10 @@ struct Setup {
 }
 
 async fn asking(requirements: &str) -> Setup {
+    asking_with(requirements, 1).await
+}
+
+async fn asking_with(requirements: &str, instances: u16) -> Setup {
     let authority = Authority::new();
     let upstream = Upstream::https(&authority, &["localhost"]).await;
     let model = upstream.url("localhost", "");
@@ -39,6 +43,7 @@ grant:
     let host = TestHost::agent(&package)
         .env("PAR_POLICY", policy)
         .env("KEY_OF_THE_MODEL", KEY)
+        .env("PAR_INSTANCES", instances.to_string())
         .env("SSL_CERT_FILE", authority.file())
         .start()
         .await;
@@ -84,5 +89,34 @@ async fn an_agent_streams_what_a_model_says_with_plain_clients() {
 
     for path in ["/httpx/async", "/httpx/sync", "/requests/async", "/requests/sync", "/aiohttp/async"] {
         streams_word_by_word(&setup, path).await;
+    }
+}
+
+/// A synchronous client that waits for its answer holds up its own instance, and no other.
+#[tokio::test]
+async fn a_blocked_instance_does_not_stall_the_others() {
+    let setup = asking_with("httpx==0.28.1\nrequests==2.34.2\n", 2).await;
+    let (host, upstream) = (&setup.host, &setup.upstream);
+    let first = host.get("/instance").await.text().to_owned();
+    // A call of the first instance that waits without blocking: the next call goes to the second.
+    let waiting = host.request(Method::GET, "/httpx/async").send();
+    let waiting = tokio::spawn(waiting);
+    upstream.arrived(1).await;
+    while host.get("/instance").await.text() == first {}
+
+    let blocked = host.request(Method::GET, "/requests/sync").send();
+    let blocked = tokio::spawn(blocked);
+    upstream.arrived(2).await;
+    for _ in 0..5 {
+        assert_eq!(host.get("/instance").await.text(), first, "it waits for the blocked one");
+    }
+
+    assert!(!blocked.is_finished());
+    for _ in 0..6 {
+        upstream.step();
+    }
+    for answer in [blocked, waiting] {
+        let text = answer.await.unwrap().unwrap().text().await.unwrap();
+        assert_eq!(text.matches("word").count(), 3);
     }
 }

@@ -224,6 +224,17 @@ impl RunningHost {
         }
         self.wait_exit().await;
         false
+
+    /// The line that says that every surface is up, or why none is: for what may be refused.
+    ///
+    /// # Panics
+    /// When neither was logged after `patience`.
+    pub async fn booted(&self, patience: Duration) -> Line {
+        let wanted = |line: &Line| ["Runtime ready", "Boot failed"].contains(&line.event());
+        match self.log.wait(patience, wanted).await {
+            Some(line) => line,
+            None => panic!("the agent neither came up nor was refused; the log was:\n{}", self.log.text()),
+        }
     }
 
     /// The id of the process.

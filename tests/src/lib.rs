@@ -12,6 +12,7 @@ pub mod audit;
 mod browser;
 mod built;
 mod command;
+pub mod compat;
 mod host;
 mod index;
 mod inside;

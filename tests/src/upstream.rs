@@ -21,7 +21,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::Authority;
@@ -44,6 +44,8 @@ pub struct Seen {
 struct Shared {
     connections: AtomicUsize,
     seen: Mutex<Vec<Seen>>,
+    /// How many are in `seen`.
+    arrivals: watch::Sender<usize>,
     inside: AtomicUsize,
     /// `/steps` sends one step for each permit.
     steps: Semaphore,
@@ -76,6 +78,7 @@ impl Upstream {
         let shared = Arc::new(Shared {
             connections: AtomicUsize::new(0),
             seen: Mutex::default(),
+            arrivals: watch::Sender::new(0),
             inside: AtomicUsize::new(0),
             steps: Semaphore::new(0),
             dropped: Semaphore::new(0),
@@ -108,6 +111,12 @@ impl Upstream {
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until so many requests have arrived in all, with their bodies.
+    pub async fn arrived(&self, count: usize) {
+        let mut arrivals = self.shared.arrivals.subscribe();
+        arrivals.wait_for(|arrived| *arrived >= count).await.unwrap();
     }
 
     /// Lets `/steps` send one more step.
@@ -185,6 +194,7 @@ async fn record(shared: &Shared, request: Request) -> Seen {
         body: body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default(),
     };
     shared.seen.lock().unwrap().push(seen.clone());
+    shared.arrivals.send_modify(|arrived| *arrived += 1);
     seen
 }
 

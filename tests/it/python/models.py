@@ -6,12 +6,14 @@ One endpoint for each client and way to use it; each is what the client's manual
 import asyncio
 import json
 import os
+import uuid
 
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 app = FastAPI()
+INSTANCE = uuid.uuid4().hex
 QUESTION = [{"role": "user", "content": "Say three words."}]
 
 
@@ -28,6 +30,12 @@ def event(number, text):
 
 def streamed(words):
     return StreamingResponse(words, media_type="text/event-stream")
+
+
+@app.get("/instance")
+async def instance():
+    """Tells instances apart."""
+    return INSTANCE
 
 
 @app.get("/openai/async")
