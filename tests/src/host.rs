@@ -224,6 +224,7 @@ impl RunningHost {
         }
         self.wait_exit().await;
         false
+    }
 
     /// The line that says that every surface is up, or why none is: for what may be refused.
     ///
