@@ -5,6 +5,7 @@ package runs.
 """
 
 import ast
+import importlib
 import importlib.util
 import json
 import sys
@@ -71,7 +72,7 @@ def remarks(path, source, known):
         seen.add((module, optional))
         is_standard = top in sys.stdlib_module_names
         remark = {"file": path, "line": line, "module": module, "optional": optional, "because": ""}
-        if is_standard and not exists(module):
+        if is_standard and not works(module):
             yield remark | {"kind": "absent"}
         elif top in REFUSING:
             yield remark | {"kind": "refuses", "because": REFUSING[top]}
@@ -80,14 +81,22 @@ def remarks(path, source, known):
 
 
 def exists(module):
-    """Whether the guest has a module.
-
-    Asking for a submodule imports its package, which is the guest's own.
-    """
+    """Whether something outside of the standard library can be found; it is not imported."""
     try:
-        return module in sys.modules or importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError, AttributeError):
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
         return False
+
+
+def works(module):
+    """Whether a module of the standard library can be imported, which some are there and cannot."""
+    try:
+        importlib.import_module(module)
+    except ImportError:
+        return False
+    except Exception:
+        return True
+    return True
 
 
 def imports(statements, optional):

@@ -1,6 +1,6 @@
 //! `par check --verdict`: where a package would run, before anybody runs it.
 
-use par_tests::{Package, PackageIndex, Release, TestHost};
+use par_tests::{Package, PackageIndex, Release, TestHost, guest};
 use serde_json::{Value, json};
 
 const CODE: &str = "
@@ -21,16 +21,12 @@ app = None
 
 /// What `par check` says of a package, for people and as JSON.
 async fn verdict(package: &Package, index: &PackageIndex) -> (String, Value) {
-    let mut said = Vec::new();
-    for form in ["--verdict", "--json"] {
-        let setup = TestHost::agent(package).env("PAR_INDEX_URL", index.url()).for_people();
-        let path = setup.package().to_owned();
-        let mut check = setup.args(["check".into(), form.into(), path.into_os_string()]).spawn();
-        assert_eq!(check.wait_exit().await, 0, "{}", check.standard_error().await);
-        said.push(check.violations().join("\n"));
-    }
-    let json = serde_json::from_str(&said[1]).unwrap_or_else(|error| panic!("{error}: {}", said[1]));
-    (said.remove(0), json)
+    let setup = TestHost::agent(package).env("PAR_INDEX_URL", index.url());
+    let path = setup.package().to_str().unwrap();
+    let text = setup.command(["check", "--verdict", path]).await;
+    let json = setup.command(["check", "--json", path]).await;
+    assert_eq!((text.code, json.code), (0, 0), "{}{}", text.errors, json.errors);
+    (text.output.trim_end().to_owned(), json.json())
 }
 
 fn pure() -> Release {
@@ -40,7 +36,9 @@ fn pure() -> Release {
 /// Everything is there: the sandbox. What the code can do without, and what would be refused, is said.
 #[tokio::test]
 async fn a_package_of_python_runs_in_the_sandbox() {
-    let index = PackageIndex::start([pure()]).await;
+    let constraints = fs_err::read_to_string(guest().join("constraints.txt")).unwrap();
+    let carried = constraints.lines().find_map(|line| line.strip_prefix("fastapi==")).unwrap();
+    let index = PackageIndex::start([pure(), Release::wheel("fastapi", carried, &[("fastapi/__init__.py", "")])]).await;
     let package = Package::asgi(CODE).file("requirements.txt", "pure\nfastapi\n");
 
     let (text, json) = verdict(&package, &index).await;

@@ -1,7 +1,7 @@
 //! The program `par` as a child process.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::a2a::AgentClient;
 use crate::built;
+use crate::command::{self, Said};
 use crate::log::{Line, Log};
 use crate::package::Package;
 use crate::ports::free_port;
@@ -181,6 +182,15 @@ impl TestHost {
         let client = Client::builder();
         let client = client.no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
         RunningHost { host: self, child, log, reading, errors: Some(errors), client }
+    }
+
+    /// Runs one command of `par` instead, in the same environment, with the guest.
+    pub async fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Said {
+        let guest = built::guest();
+        let guest = ("PAR_GUEST_DIR", guest.to_str().unwrap());
+        let variables = self.environment.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+        let variables: Vec<_> = std::iter::once(guest).chain(variables).collect();
+        command::par(self.directory.path(), &variables, arguments).await
     }
 
     /// Starts the process and waits until it is ready.
