@@ -67,7 +67,7 @@ async fn a_package_of_python_runs_in_the_sandbox() {
     assert_eq!(imports, expected);
     assert!(text.contains("sandbox  pure 1.0: no native code it needs, pure-1.0-py3-none-any.whl"), "{text}");
     assert!(
-        text.contains("main.py line 9 imports `readline`, which the sandbox does not have, and goes on without it")
+        text.contains("main.py line 8 imports `readline`, which the sandbox does not have, and goes on without it")
     );
     assert!(text.ends_with("backend: sandbox\n  everything it requires and imports is there"), "{text}");
 }
