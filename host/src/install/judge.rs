@@ -1,9 +1,11 @@
 //! Where each distribution would run, and what says so: for `par check`, which installs nothing.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use fs_err as fs;
 use par_apkg::requirement::Requirements;
 
 use super::layer::LayerStore;
@@ -102,7 +104,7 @@ impl Install<'_> {
             modules: BTreeSet::new(),
         };
         match self.unpack(wheels, Instant::now() + self.settings().timeout, &desk).await {
-            Ok(files) => judged.modules = modules(&files.paths),
+            Ok(_) => judged.modules = modules(&desk.site_packages()).map_err(InstallError::cache)?,
             Err(InstallError::NativeCode { file, native, .. }) => {
                 judged.runs = Runs::Native;
                 judged.because = format!("native code for {}", native.system());
@@ -119,11 +121,17 @@ impl Install<'_> {
     }
 }
 
-/// The modules that files of `site-packages` make importable.
-fn modules(paths: &[String]) -> BTreeSet<String> {
-    let top = |path: &String| match path.split_once('/') {
-        Some((directory, _)) => (!directory.contains('.')).then(|| directory.to_owned()),
-        None => path.split_once('.').map(|(module, _)| module.to_owned()),
-    };
-    paths.iter().filter_map(top).collect()
+/// The modules that are importable from a directory.
+fn modules(site_packages: &Path) -> std::io::Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(site_packages)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        match name.split_once('.') {
+            None if entry.file_type()?.is_dir() => drop(found.insert(name)),
+            Some((module, _)) if !entry.file_type()?.is_dir() => drop(found.insert(module.to_owned())),
+            _ => {}
+        }
+    }
+    Ok(found)
 }
