@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
 use super::host::Host;
@@ -95,6 +96,24 @@ fn canonical(text: &str) -> Result<Host, NotARule> {
     }
     Ok(host)
 }
+
+/// What a rule may hold only encoded; with it a rule reads back as the same rule.
+const ENCODED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'*')
+    .add(b';')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'@')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
 
 /// One rule: `https://host[:port][/path-prefix]`, for all methods or for some.
 ///
@@ -297,6 +316,6 @@ impl fmt::Display for OutboundRule {
             Some((scheme, port)) => write!(formatter, "{scheme}://{}:{port}", self.host)?,
             None => write!(formatter, "{}", self.host)?,
         }
-        formatter.write_str(self.prefix.as_deref().unwrap_or_default())
+        write!(formatter, "{}", utf8_percent_encode(self.prefix.as_deref().unwrap_or_default(), ENCODED))
     }
 }

@@ -315,6 +315,19 @@ fn texts_outside_the_grammar_are_no_rules() {
     assert_eq!(hint("https://bücher.example").as_deref(), Some("write `xn--bcher-kva.example`"));
 }
 
+/// Found by fuzzing: what must be encoded to be part of a path is encoded when a rule is shown.
+#[test]
+fn a_rule_reads_back_as_the_same_rule() {
+    for text in [
+        "https://api.example/..%3fadmin",
+        "https://api.example/a%20b%25%22%3b%2a/%C3%BC",
+        "https://api.example/%7Bx%7D%23",
+    ] {
+        let rule = OutboundRule::parse(text, &[]).unwrap();
+        assert_eq!(OutboundRule::parse(&rule.to_string(), &[]), Ok(rule), "{text}");
+    }
+}
+
 #[test]
 fn a_rule_displays_as_it_is_written() {
     for text in [
