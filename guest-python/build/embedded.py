@@ -19,7 +19,11 @@ from build.wasm import export_names, sections
 
 ZSTANDARD_MAGIC = bytes.fromhex("28b52ffd")
 WASM_MAGIC = b"\0asm"
-LIBRARIES = {"libpython3.14.so": "PyObject_Call", "libc.so": "malloc"}
+LIBRARIES = {
+    "libpython3.14.so": "PyObject_Call",
+    "libc.so": "malloc",
+    "libwasi-emulated-process-clocks.so": "clock",
+}
 """The libraries an extension is linked against, by an export that only they have."""
 
 

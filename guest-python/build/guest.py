@@ -1,7 +1,6 @@
 """Puts the guest directory together: everything a host needs to run agents."""
 
 import json
-import os
 import re
 import shutil
 import tomllib
@@ -25,7 +24,10 @@ from build.paths import GUEST_PYTHON, REPOSITORY
 from build.run import run
 from build.tools import PINNED, tools
 from extensions.allocator import allocator, allocator_key
-from extensions.wheels import wheels
+from extensions.index import write_index
+from extensions.linked import MOUNT, place, without_library
+from extensions.table import TABLE
+from extensions.wheels import wheel_keys, wheels
 
 WIT = REPOSITORY / "wit"
 WORLD = "agent"
@@ -46,6 +48,8 @@ ENGINE = [
 ]
 """What decides, beside the locked version of the engine, how the component is compiled."""
 
+INDEX = GUEST_PYTHON / "extensions/index.py"
+
 SCHEMA = 1
 """Of `guest.json`; `guest-python/README.md` documents it."""
 
@@ -55,6 +59,7 @@ def component_key() -> str:
     return (
         Inputs("component")
         .value("layers", [standard_library_key(), platform_key(), allocator_key()])
+        .value("wheels", wheel_keys(carried_only=False))
         .value("linker", [optimizer_inputs(), _locked("wasm-encoder", "wasmparser")])
         .files(WIT, PREIMPORT, PINNED, *OWN_PYTHON, INSIDE, LINKER, Path(__file__))
         .key()
@@ -67,7 +72,7 @@ def guest_key() -> str:
         Inputs("guest")
         .value("component", component_key())
         .value("engine", _locked("wasmtime", "cranelift", "pulley"))
-        .files(*ENGINE, TRIAL)
+        .files(*ENGINE, TRIAL, TABLE, INDEX)
         .key()
     )
 
@@ -92,25 +97,32 @@ def component() -> Path:
 
     def make(directory: Path) -> None:
         platform, boot, notes = directory / "platform", directory / "boot", directory / "notes"
+        native = directory / "native"
         link_tree(platform_libraries(), platform)
         for source in OWN_PYTHON:
             copy_tree(source, platform)
-        shutil.copy(allocator(), platform)
         _refuse_shadows(platform, standard_library())
         notes.mkdir()
+        for built in wheels():
+            place(built, native)
+        shutil.copy(allocator(), native)
         copy_tree(INSIDE, boot)
         shutil.copy(PREIMPORT, boot)
+        mounted = [boot, platform, notes, native]
+        if mounted.index(native) != int(MOUNT.removeprefix("/")):
+            raise BuildError(f"the libraries would not be linked as `{MOUNT}`")
         componentize(
             WIT,
             WORLD,
             APPLICATION,
-            # Extensions are looked for in all three, so none may be inside another.
-            [boot, platform, notes],
+            # Extensions are looked for in all of them, so none may be inside another.
+            mounted,
             directory / "unlinked.wasm",
             what="make the component",
         )
         _link(directory)
         (notes / "report.json").rename(directory / "report.json")
+        remove(native)
         remove(notes)
         remove(boot)
         if component_key() != key:
@@ -167,8 +179,9 @@ def _run_host(program: str, arguments: list[str | Path], what: str) -> None:
 
 def _add_wheels(directory: Path) -> None:
     (directory / "wheels").mkdir()
-    for wheel in wheels():
-        os.link(wheel, directory / "wheels" / wheel.name)
+    for built in wheels():
+        (directory / "wheels" / built.wheel.name).write_bytes(without_library(built))
+    write_index(wheels(), directory / "index")
 
 
 def _describe(directory: Path, key: str) -> None:

@@ -1,5 +1,6 @@
 """The directories the guest is mounted with, before PAR's own Python is added."""
 
+import io
 import zipfile
 from pathlib import Path
 
@@ -7,8 +8,9 @@ from build.bytecode import PROGRAM, compile_directory
 from build.cache import copy_tree, entry, remove
 from build.interpreter import PYTHON_VERSION, interpreter, interpreter_key
 from build.key import Inputs
-from build.paths import REQUIREMENTS
+from build.paths import GUEST_PYTHON, REQUIREMENTS
 from build.tools import install, tools
+from extensions.linked import without_library
 from extensions.wheels import wheel_keys, wheels
 
 PYTHON_MOUNT = "/python"
@@ -18,6 +20,8 @@ PLATFORM_MOUNT = "/platform"
 """Where the platform libraries and PAR's own Python are found."""
 
 PLATFORM_REQUIREMENTS = REQUIREMENTS / "platform.txt"
+
+LINKED = GUEST_PYTHON / "extensions/linked.py"
 
 LEFT_OUT = ("config-3.14-wasm32-wasi", "ensurepip", "idlelib", "tkinter", "turtle.py", "turtledemo")
 """What of the standard library can do nothing here: windows, and a compiler's configuration."""
@@ -45,14 +49,14 @@ def platform_key() -> str:
     return (
         Inputs("platform")
         .value("compiled by", interpreter_key())
-        .value("wheels", wheel_keys())
-        .files(PLATFORM_REQUIREMENTS, *PROGRAM, Path(__file__))
+        .value("wheels", wheel_keys(carried_only=True))
+        .files(PLATFORM_REQUIREMENTS, LINKED, *PROGRAM, Path(__file__))
         .key()
     )
 
 
 def platform_libraries() -> Path:
-    """The libraries every agent finds installed, compiled; their native parts included."""
+    """The libraries every agent finds installed, compiled; native parts by their names."""
 
     def make(directory: Path) -> None:
         install(
@@ -61,9 +65,10 @@ def platform_libraries() -> Path:
             "--platform", "any", "--implementation", "py", "--abi", "none",
         )  # fmt: skip
         remove(directory / "bin")
-        for wheel in wheels():
-            with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(directory)
+        for built in wheels():
+            if built.extension.carried:
+                with zipfile.ZipFile(io.BytesIO(without_library(built))) as archive:
+                    archive.extractall(directory)
         compile_directory(directory, PLATFORM_MOUNT)
 
     return entry("platform", platform_key(), make, "the platform libraries")

@@ -16,14 +16,16 @@ from extensions.table import read_table  # noqa: E402
 
 
 def lock() -> None:
-    """Rewrites `tools.txt`, `just.txt` and `platform.txt`."""
+    """Rewrites `tools.txt`, `compiler.txt`, `just.txt` and `platform.txt`."""
     host = ["--universal", "--python-version", ".".join(map(str, OLDEST_PYTHON))]
     _compile("tools", host)
+    _compile("compiler", host)
     _compile("just", host)
     # Native libraries are our own wheels, so a wheel's platform does not matter here; that
     # the others are pure is checked when they are installed.
     _, extensions = read_table()
-    built_here = [part for one in extensions for part in ("--no-emit-package", one.name)]
+    names = sorted({one.name for one in extensions})
+    built_here = [part for name in names for part in ("--no-emit-package", name)]
     _compile(
         "platform", ["--python-platform", "linux", "--python-version", PYTHON_VERSION, *built_here]
     )

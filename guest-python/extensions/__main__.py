@@ -12,8 +12,8 @@ def build() -> None:
     """Builds every extension of `extensions.toml`."""
     from extensions.wheels import wheels
 
-    for wheel in wheels():
-        print(wheel)
+    for built in wheels():
+        print(built.wheel)
 
 
 main(build)

@@ -9,12 +9,14 @@ from build.interpreter import interpreter
 from build.key import Inputs
 from build.paths import GUEST_PYTHON, cache_root
 from build.tools import PINNED
+from extensions.c_compiler import PINNED as COMPILER_PINNED
+from extensions.c_compiler import c_compiler
 from extensions.prune import prune
 from extensions.rust import compile_rust
-from extensions.table import Extension, read_table
+from extensions.table import RustExtension, read_table
 from extensions.toolchain import toolchain
 from extensions.wheel import SUFFIX
-from extensions.wheels import PROGRAM
+from extensions.wheels import PROGRAM, PROGRAM_OF_KIND
 
 CRATE = GUEST_PYTHON / "allocator"
 SOURCES = [CRATE / "Cargo.toml", CRATE / "Cargo.lock", CRATE / "src"]
@@ -27,7 +29,8 @@ def allocator_key() -> str:
     return (
         Inputs("allocator")
         .value("toolchain", [versions.rust, versions.llvm])
-        .files(PINNED, *PROGRAM, Path(__file__), *SOURCES)
+        .files(PINNED, COMPILER_PINNED, *PROGRAM, *PROGRAM_OF_KIND[RustExtension])
+        .files(Path(__file__), *SOURCES)
         .key()
     )
 
@@ -38,11 +41,10 @@ def allocator() -> Path:
     def make(directory: Path) -> None:
         versions, _ = read_table()
         package = tomllib.loads((CRATE / "Cargo.toml").read_text())["package"]
-        extension = Extension(
+        extension = RustExtension(
             name=package["name"],
             version=package["version"],
             sha256="",
-            kind="rust",
             crate=package["name"],
             library=MODULE,
             module=MODULE,
@@ -50,9 +52,8 @@ def allocator() -> Path:
             opt_level="3",
         )
         with tempfile.TemporaryDirectory(prefix=".allocator.", dir=cache_root()) as name:
-            library = compile_rust(
-                extension, CRATE, toolchain(versions), interpreter() / "lib", Path(name)
-            )
+            compilers, libraries = toolchain(versions), interpreter() / "lib"
+            library = compile_rust(extension, CRATE, compilers, c_compiler(), libraries, Path(name))
         (directory / (MODULE + SUFFIX)).write_bytes(prune(library))
 
     return entry("allocator", allocator_key(), make, "the allocator") / (MODULE + SUFFIX)

@@ -16,6 +16,13 @@ from build.run import run
 HINT = "the compilers come from Debian: build on Debian 12 or newer, or in a Debian container"
 
 
+DEBIAN_MAIN = ["Created-By: Packages", "Origin: Debian", "Label: Debian", "Component: main"]
+"""Which of the indexes apt knows are of the distribution itself."""
+
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+"""The keys of Debian's archive, as every Debian has them."""
+
+
 def unpack_packages(names: Sequence[str], root: Path, work: Path) -> dict[str, str]:
     """Unpacks `names` and all they depend on into `root`; `work` is scratch space.
 
@@ -58,6 +65,40 @@ def unpack_packages(names: Sequence[str], root: Path, work: Path) -> dict[str, s
     return chosen
 
 
+def unpack_from_suite(name: str, suite: str, root: Path, work: Path) -> str:
+    """Unpacks one package of another release of Debian, without what it depends on.
+
+    Only for files that do not run here. Returns the version.
+    """
+    here = _private_apt(work)
+    run(["apt-get", *here, "update", "-qq"], what="read every package list")
+    mirrors = run(
+        ["apt-get", *here, "indextargets", "--format", "$(REPO_URI)", *DEBIAN_MAIN],
+        what="find the archive of Debian",
+    ).split()
+    if not mirrors:
+        raise BuildError("apt on this machine knows no archive of Debian", HINT)
+    sources = work / "sources.list"
+    sources.write_text(f"deb [signed-by={KEYRING}] {mirrors[0]} {suite} main\n")
+    apt = [
+        *here,
+        "-o",
+        f"Dir::Etc::SourceList={sources}",
+        "-o",
+        "Dir::Etc::SourceParts=/dev/null",
+    ]
+    run(["apt-get", *apt, "update", "-qq"], what=f"read the package list of Debian {suite}")
+    run(
+        ["apt-get", *apt, "download", "-qq", f"{name}/{suite}"],
+        what=f"download `{name}` of Debian {suite}",
+        hint=f"Debian {suite} has to have it, for the architecture of this machine",
+        cwd=work,
+    )
+    (package,) = work.glob("*.deb")
+    run(["dpkg", "-x", package, root], what=f"unpack `{package.name}`")
+    return package.name.split("_")[1].replace("%3a", ":")
+
+
 def _private_apt(work: Path) -> list[str]:
     for directory in ("lists/partial", "cache/archives/partial"):
         (work / directory).mkdir(parents=True)
@@ -67,5 +108,7 @@ def _private_apt(work: Path) -> list[str]:
         "Dir::State::Status": "/var/lib/dpkg/status",
         "Dir::Cache": work / "cache",
         "APT::Sandbox::User": "",
+        "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled": "false",
+        "Acquire::Languages": "none",
     }
     return [part for name, value in options.items() for part in ("-o", f"{name}={value}")]

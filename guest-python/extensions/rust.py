@@ -4,7 +4,8 @@ from pathlib import Path
 
 from build.interpreter import PYTHON_VERSION
 from build.run import run
-from extensions.table import Extension
+from extensions.c_compiler import CCompiler
+from extensions.table import RustExtension
 from extensions.toolchain import TARGET, Toolchain, cargo_home
 
 PYO3_CONFIG = """\
@@ -22,9 +23,17 @@ suppress_build_script_link_lines=false
 
 
 def compile_rust(
-    extension: Extension, source: Path, compilers: Toolchain, libraries: Path, work: Path
+    extension: RustExtension,
+    source: Path,
+    compilers: Toolchain,
+    c_compiler: CCompiler,
+    libraries: Path,
+    work: Path,
 ) -> bytes:
-    """Returns the shared library of `extension`, linked against the guest's own CPython."""
+    """Returns the shared library of `extension`, linked against the guest's own CPython.
+
+    Some crates bring C: their build scripts call `c_compiler`.
+    """
     config = work / "pyo3.txt"
     config.write_text(PYO3_CONFIG.format(version=PYTHON_VERSION, libraries=libraries))
     target = work / "target"
@@ -50,7 +59,10 @@ def compile_rust(
         cwd=source,
         env={
             **compilers.environment(),
+            "TMPDIR": str(work),
             "PYO3_CONFIG_FILE": str(config),
+            "CC_wasm32_wasip2": str(c_compiler.cc),
+            "AR_wasm32_wasip2": str(c_compiler.ar),
             "CARGO_PROFILE_RELEASE_LTO": "fat",
             "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "1",
             "CARGO_PROFILE_RELEASE_OPT_LEVEL": extension.opt_level,

@@ -12,15 +12,19 @@ from build.unpacking import unpack_tar
 from extensions.table import Extension
 
 
-def fetch_source(extension: Extension, environment: dict[str, str], work: Path) -> Path:
+def fetch_source(
+    extension: Extension, environment: dict[str, str], backends: Path, work: Path
+) -> Path:
     """Returns the unpacked source tree of `extension` below `work`.
 
     pip does the download, so its configured index and proxies apply. It also asks the
-    source's build backend for metadata, which is why the backend (maturin) is a build tool.
+    source's build backend for metadata, which is why maturin is a build tool and what C
+    extensions use is in `backends`.
     """
     pinned = work / "source.txt"
     pinned.write_text(f"{extension.name}=={extension.version} --hash=sha256:{extension.sha256}\n")
     path = os.pathsep.join([str(tools().programs()), environment["PATH"]])
+    modules = [str(tools().packages()), str(backends)]
     run(
         [
             tools().pip,
@@ -40,7 +44,7 @@ def fetch_source(extension: Extension, environment: dict[str, str], work: Path) 
             pinned,
         ],
         what=f"download the source of {extension.name} {extension.version}",
-        env={**environment, "PATH": path, "PYTHONPATH": str(tools().packages())},
+        env={**environment, "PATH": path, "PYTHONPATH": os.pathsep.join(modules)},
     )
     (archive,) = work.glob("*.tar.gz")
     if (found := file_digest(archive)) != extension.sha256:

@@ -35,6 +35,10 @@ class Toolchain:
         """`wasm-ld`."""
         return self.directory / f"root/usr/lib/llvm-{self.llvm}/bin/wasm-ld"
 
+    def target_libraries(self) -> Path:
+        """Rust's standard library for the guest."""
+        return self.directory / f"root/usr/lib/rustlib/{TARGET}/lib"
+
     def packages(self) -> dict[str, str]:
         """The Debian packages in use and their versions."""
         return json.loads((self.directory / "packages.json").read_text())
@@ -125,7 +129,7 @@ def _add_standard_library(compilers: Toolchain, work: Path) -> None:
             "RUSTFLAGS": "-Crelocation-model=pic -Cembed-bitcode=yes -Ctarget-feature=-crt-static",
         },
     )
-    sysroot = compilers.directory / f"root/usr/lib/rustlib/{TARGET}/lib"
+    sysroot = compilers.target_libraries()
     sysroot.mkdir(parents=True)
     for library in (work / f"target/{TARGET}/release/deps").glob("*.rlib"):
         if not library.name.startswith("libunused"):

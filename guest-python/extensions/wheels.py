@@ -1,6 +1,10 @@
 """Builds the wheel of each extension, or finds it in the cache."""
 
+import json
+import os
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from build.cache import entry
@@ -8,10 +12,14 @@ from build.interpreter import interpreter
 from build.key import Inputs
 from build.paths import GUEST_PYTHON, cache_root
 from build.tools import PINNED, tools
+from extensions.c import compile_c
+from extensions.c_compiler import PINNED as COMPILER_PINNED
+from extensions.c_compiler import CCompiler, c_compiler
+from extensions.headers import headers
 from extensions.prune import prune
 from extensions.rust import compile_rust
 from extensions.source import fetch_source
-from extensions.table import Extension, ToolchainVersions, read_table
+from extensions.table import CExtension, Extension, RustExtension, ToolchainVersions, read_table
 from extensions.toolchain import Toolchain, toolchain
 from extensions.wheel import wheel_name, write_wheel
 
@@ -20,21 +28,40 @@ PROGRAM = [
     for name in ("embedded.py", "interpreter.py", "unpacking.py", "wasm.py")
 ] + [
     GUEST_PYTHON / "extensions" / name
-    for name in ("debian.py", "prune.py", "rust.py", "source.py", "toolchain.py", "wheel.py")
+    for name in ("c_compiler.py", "debian.py", "prune.py", "source.py", "toolchain.py", "wheel.py")
 ]
 """The sources that decide what a wheel holds."""
 
+PROGRAM_OF_KIND = {
+    RustExtension: [GUEST_PYTHON / "extensions/rust.py"],
+    CExtension: [GUEST_PYTHON / "extensions" / name for name in ("c.py", "headers.py")],
+}
 
-def wheels() -> list[Path]:
-    """The wheel of every extension in `extensions.toml`, in that order."""
+
+@dataclass(frozen=True)
+class Built:
+    """An extension and the wheel it became."""
+
+    extension: Extension
+    wheel: Path
+
+
+def wheels() -> list[Built]:
+    """The wheel of every extension in `extensions.toml`, in that order.
+
+    As many at a time as there are cores: the last and longest step of each runs on one.
+    """
     versions, extensions = read_table()
-    return [_wheel(extension, versions) for extension in extensions]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        paths = list(pool.map(lambda extension: _wheel(extension, versions), extensions))
+    return [Built(*pair) for pair in zip(extensions, paths, strict=True)]
 
 
-def wheel_keys() -> list[str]:
-    """The content addresses of what `wheels()` returns."""
+def wheel_keys(*, carried_only: bool) -> list[str]:
+    """The content addresses of what `wheels()` returns, or of those the guest carries."""
     versions, extensions = read_table()
-    return [wheel_key(extension, versions) for extension in extensions]
+    wanted = [one for one in extensions if one.carried or not carried_only]
+    return [wheel_key(extension, versions) for extension in wanted]
 
 
 def wheel_key(extension: Extension, versions: ToolchainVersions) -> str:
@@ -43,21 +70,24 @@ def wheel_key(extension: Extension, versions: ToolchainVersions) -> str:
         Inputs("wheel")
         .value("extension", extension.as_input())
         .value("toolchain", [versions.rust, versions.llvm])
-        .files(PINNED, *PROGRAM)
+        .files(PINNED, COMPILER_PINNED, *PROGRAM, *PROGRAM_OF_KIND[type(extension)])
         .key()
     )
 
 
 def _wheel(extension: Extension, versions: ToolchainVersions) -> Path:
     def make(directory: Path) -> None:
-        compilers = toolchain(versions)
-        libraries = interpreter() / "lib"
+        rust, c = toolchain(versions), c_compiler()
         with tempfile.TemporaryDirectory(prefix=".extension.", dir=cache_root()) as name:
             work = Path(name)
-            source = fetch_source(extension, compilers.environment(), work)
-            library = prune(compile_rust(extension, source, compilers, libraries, work))
-            made_with = _made_with(extension, compilers)
-            write_wheel(extension, source, library, made_with, directory)
+            source = fetch_source(extension, rust.environment(), c.packages, work)
+            made_with = _made_with(extension, rust, c)
+            if isinstance(extension, CExtension):
+                compiled = _compile_c(extension, source, rust, c, made_with, work)
+            else:
+                libraries = interpreter() / "lib"
+                compiled = compile_rust(extension, source, rust, c, libraries, work)
+            write_wheel(extension, source, prune(compiled), made_with, directory)
 
     directory = entry(
         "wheels", wheel_key(extension, versions), make, f"{extension.name} {extension.version}"
@@ -65,11 +95,26 @@ def _wheel(extension: Extension, versions: ToolchainVersions) -> Path:
     return directory / wheel_name(extension)
 
 
-def _made_with(extension: Extension, compilers: Toolchain) -> dict[str, object]:
+def _compile_c(
+    extension: CExtension,
+    source: Path,
+    rust: Toolchain,
+    c: CCompiler,
+    made_with: dict[str, object],
+    work: Path,
+) -> bytes:
+    found = headers(c)
+    made_with["headers"] = json.loads((found / "packages.json").read_text())
+    libraries = interpreter() / "lib"
+    return compile_c(extension, source, rust, c, found / "include", libraries, work)
+
+
+def _made_with(extension: Extension, rust: Toolchain, c: CCompiler) -> dict[str, object]:
     """What the wheel records about its own making: Debian's packages roll on, this stays."""
     return {
         "source": {"version": extension.version, "sha256": extension.sha256},
         "opt-level": extension.opt_level,
         "componentize-py": tools().version("componentize-py"),
-        "debian-packages": compilers.packages(),
+        "c-compiler": c.version,
+        "debian-packages": rust.packages(),
     }

@@ -58,6 +58,7 @@ pub use standin::{DISPENSABLE, STAND_INS, StandIn};
 
 use classify::Origin;
 use download::WheelStore;
+use guest::is_same;
 use layer::{About, Desk, LayerStore};
 use pins::Pins;
 use resolve::Wanted;
@@ -387,7 +388,7 @@ impl Install<'_> {
         let mut lock = self.resolve(desk).await?;
         lock.distributions.retain(|locked| {
             let is_own = self.wanted.iter().any(|wanted| wanted.name == locked.name);
-            let is_there = self.installer.guest.constraints().contains_key(&locked.name);
+            let is_there = self.installer.guest.has(&locked.name, &locked.version);
             match standin::dispensable(locked.name.as_str()) {
                 Some(StandIn { name, because }) if !is_own && !is_there => {
                     (self.installer.progress)(Progress::StandIn { name, because });
@@ -512,7 +513,8 @@ impl Install<'_> {
         {
             let name = distribution.split("==").next().and_then(ProjectName::parse);
             if let Some(name) = name.filter(|name| self.wanted.iter().all(|wanted| wanted.name != *name)) {
-                *needs = resolve::requirers(&name, &self.wanted, self.settings(), desk.scratch()).await;
+                let (guest, settings) = (self.installer.guest, self.settings());
+                *needs = resolve::requirers(&name, &self.wanted, guest, settings, desk.scratch()).await;
             }
         }
         error
@@ -523,10 +525,10 @@ impl Install<'_> {
         let guest = self.installer.guest;
         let mut all = Vec::new();
         for locked in &lock.distributions {
-            if guest.carried(&locked.name).is_some() {
+            if guest.carried(&locked.name).is_some_and(|own| is_same(own, &locked.version)) {
                 continue;
             }
-            let chosen = if let Some((name, path)) = guest.wheel(&locked.name) {
+            let chosen = if let Some((name, path)) = guest.wheel(&locked.name, &locked.version) {
                 let file = fs::File::open(path).map_err(InstallError::cache)?;
                 let digest = Sha256::of_reader(file).map_err(InstallError::cache)?;
                 Chosen { locked, source: Source::Guest(path), wheel: name.to_string(), digest }

@@ -3,6 +3,7 @@
 //! The only tests that leave this machine: what they check is that PAR, `uv` and the index agree.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -12,6 +13,8 @@ use par_host::install::{
 };
 use par_host::redact::Secret;
 use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 struct Bench {
     directory: TempDir,
@@ -26,6 +29,7 @@ impl Bench {
         fs::write(guest.join("guest.json"), "{}").unwrap();
         let carried = "anyio==4.16.0\nfastapi==0.165.0\npydantic==2.14.3\npydantic-core==2.50.4\nstarlette==1.10.0\n";
         fs::write(guest.join("constraints.txt"), carried).unwrap();
+        offer(&guest.join("index/pydantic-core"), "pydantic_core-2.50.4", "pydantic-core", "2.50.4");
         let mut settings = InstallSettings::new(directory.path().join("cache"));
         settings.uv = Some(resolver());
         settings.search_path = variable("PATH");
@@ -51,6 +55,22 @@ impl Bench {
 #[expect(clippy::disallowed_methods, reason = "a test finds the tools of the machine it runs on")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// Puts a wheel of metadata alone into the index of a guest.
+fn offer(project: &Path, stem: &str, name: &str, version: &str) {
+    fs::create_dir_all(project).unwrap();
+    let mut wheel = ZipWriter::new(Cursor::new(Vec::new()));
+    let metadata =
+        format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: typing-extensions>=4.14.1\n");
+    let parts = [("METADATA", metadata.as_str()), ("WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n"), ("RECORD", "")];
+    for (file, text) in parts {
+        wheel.start_file(format!("{stem}.dist-info/{file}"), SimpleFileOptions::default()).unwrap();
+        wheel.write_all(text.as_bytes()).unwrap();
+    }
+    let file = format!("{stem}-py3-none-any.whl");
+    fs::write(project.join(&file), wheel.finish().unwrap().into_inner()).unwrap();
+    fs::write(project.join("index.html"), format!("<a href=\"{file}\">{file}</a>\n")).unwrap();
 }
 
 /// The `uv` of `PAR_UV` or of `just tools`.
@@ -113,7 +133,12 @@ async fn native_code_without_a_fallback_is_named_with_the_file() {
 async fn requirements_without_a_solution_say_which_and_why() {
     let bench = Bench::new();
     let cases: [(&str, &str); 5] = [
-        ("fastapi==0.109.0", "agent `weather` needs `fastapi==0.109.0`, but the guest carries `fastapi==0.165.0`"),
+        (
+            "pydantic==2.11.10",
+            "agent `weather` needs `pydantic==2.11.10`, but the guest carries `pydantic-core==2.50.4`: Because there is no version \
+             of pydantic-core==2.33.2 and pydantic==2.11.10 depends on pydantic-core==2.33.2, we can conclude that \
+             pydantic==2.11.10 cannot be used. And because you require pydantic==2.11.10",
+        ),
         (
             "pydantic-core==0.0.1",
             "agent `weather` needs `pydantic-core==0.0.1`, but the guest carries `pydantic-core==2.50.4`",
@@ -128,4 +153,31 @@ async fn requirements_without_a_solution_say_which_and_why() {
     for (line, expected) in cases {
         assert_eq!(bench.refusal(&[line]).await, expected);
     }
+}
+
+#[tokio::test]
+async fn the_agents_pins_win_over_what_the_guest_carries() {
+    let bench = Bench::new();
+    let versions = |layer: Option<DepsLayer>| -> Vec<String> {
+        let layer = layer.unwrap();
+        layer.distributions().iter().map(|one| format!("{}=={}", one.name, one.version)).collect()
+    };
+
+    let layer = versions(bench.install(&["fastapi==0.109.0"]).await.unwrap());
+
+    // What the guest carries stays where it suits: pydantic and anyio are not there.
+    assert!(layer.contains(&"fastapi==0.109.0".to_owned()), "{layer:?}");
+    assert!(layer.contains(&"starlette==0.35.1".to_owned()), "{layer:?}");
+    assert!(!layer.iter().any(|one| one.starts_with("pydantic") || one.starts_with("anyio==")), "{layer:?}");
+
+    // FastAPI is not asked for, but the guest's would not run with this Starlette.
+    let layer = versions(bench.install(&["starlette==0.35.1"]).await.unwrap());
+    assert!(layer.contains(&"starlette==0.35.1".to_owned()), "{layer:?}");
+    assert!(layer.iter().any(|one| one.starts_with("fastapi==0.1")), "{layer:?}");
+
+    // Without a pin everything stays.
+    let layer = versions(bench.install(&["fastapi>=0.100", "pydantic>=2,<3"]).await.unwrap());
+    let is_carried =
+        |one: &String| ["anyio==", "fastapi==", "pydantic", "starlette=="].iter().any(|name| one.starts_with(name));
+    assert!(!layer.iter().any(is_carried), "{layer:?}");
 }

@@ -21,6 +21,7 @@ mod documentation;
 mod endurance;
 mod enforcement;
 mod examples;
+mod extensions;
 mod fetch;
 mod fetch_s3;
 mod fetched;

@@ -5,8 +5,8 @@ At build time componentize-py mounts them at a number (`/1`), at run time they a
 its code), uses that to find its submodules and resources, and shows it in tracebacks. So
 the finder here reads from the one path and says the other.
 
-An extension module is different: it was linked into the component under its path at build
-time, and is found under that name for as long as the component lives.
+An extension module is different: it was linked into the component under a name of its own, and
+is found under that name for as long as the component lives. The file in its place says the name.
 """
 
 import importlib
@@ -26,6 +26,12 @@ from importlib.metadata import DistributionFinder, MetadataPathFinder
 BUILD = "/1"
 RUNTIME = "/platform"
 STANDARD = "/python"
+MARK = b"linked into the guest as "
+"""How the file begins that stands where an extension would be; `extensions/linked.py` writes it."""
+
+LONGEST_NAME = 4096
+
+_building = True
 
 
 def at_build(path: str) -> str:
@@ -52,13 +58,23 @@ class LinkedExtension(ExtensionFileLoader):
     """Loads an extension module by the name it was linked under, now and at run time."""
 
     def create_module(self, spec):
-        spec.origin, origin = at_build(spec.origin), spec.origin
+        place = spec.origin
+        spec.origin = _linked_name(spec.name, place)
         try:
             module = super().create_module(spec)
         finally:
-            spec.origin = origin
-        module.__file__ = origin
+            spec.origin = place
+        module.__file__ = place
         return module
+
+
+def _linked_name(module, place):
+    with open(at_build(place) if _building else place, "rb") as file:
+        text = file.read(LONGEST_NAME)
+    if not text.startswith(MARK):
+        message = f"`{place}` is native code, and was not linked into the guest of this release"
+        raise ImportError(message, name=module, path=place)
+    return text.removeprefix(MARK).decode().strip()
 
 
 class RedirectedFinder:
@@ -118,10 +134,11 @@ def start():
 
 def finish():
     """Leaves the import system as it has to be at run time."""
+    global _building
+    _building = False
     sys.path[:] = [STANDARD, RUNTIME]
     sys.path_hooks.remove(RedirectedFinder)
     sys.meta_path.remove(RedirectedDistributions)
-    # The usual hook, except that linked extensions are found by their name.
     sys.path_hooks.insert(0, _run_time_hook)
     sys.path_importer_cache.clear()
     for module in list(sys.modules.values()):
@@ -152,17 +169,12 @@ def _correct_frozen_modules():
             ]
 
 
-_platform_hook = FileFinder.path_hook(
+# The usual hook, except that extensions are loaded by the names they were linked under.
+_run_time_hook = FileFinder.path_hook(
     (LinkedExtension, EXTENSION_SUFFIXES),
     (SourceFileLoader, SOURCE_SUFFIXES),
     (SourcelessFileLoader, BYTECODE_SUFFIXES),
 )
-
-
-def _run_time_hook(path):
-    if path != RUNTIME and not path.startswith(f"{RUNTIME}/"):
-        raise ImportError(f"not below {RUNTIME}", path=path)
-    return _platform_hook(path)
 
 
 def _mentions_build(module) -> bool:

@@ -19,6 +19,9 @@ from par_guest.loading import WouldWaitError, run_without_waiting
 
 T = TypeVar("T")
 
+#: The distributions of the modules below.
+FIXED = {"anyio", "starlette"}
+
 #: Modules whose functions are replaced, when they are installed.
 _PATCHED = (
     "anyio.to_thread",
@@ -30,12 +33,17 @@ _PATCHED = (
 
 def apply() -> dict[Any, Any]:
     """Replaces methods in place; returns the functions to replace everywhere."""
-    replacements: dict[Any, Any] = {asyncio.to_thread: to_thread, asyncio.run: run}
+    ThreadPoolExecutor.submit = submit  # type: ignore[method-assign,assignment]
+    return {asyncio.to_thread: to_thread, asyncio.run: run, **apply_to_libraries()}
+
+
+def apply_to_libraries() -> dict[Any, Any]:
+    """The same for the libraries alone, in whichever version they are found."""
+    replacements: dict[Any, Any] = {}
     for name in _PATCHED:
         module = _installed(name)
         if module is not None:
             replacements |= _REPLACEMENTS[name](module)
-    ThreadPoolExecutor.submit = submit  # type: ignore[method-assign,assignment]
     return replacements
 
 
@@ -138,7 +146,9 @@ def _backend(module: Any) -> dict[Any, Any]:
     ) -> T:
         return await at_once(func, *args)
 
-    module.AsyncIOBackend.run_sync_in_worker_thread = classmethod(in_worker_thread)
+    # Before anyio 4 the backend was the module itself; who asked it was `run_sync` alone.
+    if backend := getattr(module, "AsyncIOBackend", None):
+        backend.run_sync_in_worker_thread = classmethod(in_worker_thread)
     return {}
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from par_guest import additions, inline_calls, memory_files, refusals
+from par_guest import additions, inline_calls, memory_files, outbound, refusals
 from par_guest.replacing import replace_everywhere
 
 _applied = False
@@ -30,3 +30,12 @@ def apply(*, in_sandbox: bool | None = None) -> None:
     _applied = True
     additions.apply()
     replace_everywhere(inline_calls.apply() | memory_files.apply() | refusals.apply())
+
+
+def apply_again(distributions: set[str], *, in_sandbox: bool | None = None) -> None:
+    """Applies the fixes of libraries that were forgotten, because the agent brings others."""
+    if in_sandbox is None:
+        in_sandbox = sys.platform == "wasi"
+    if in_sandbox and distributions & inline_calls.FIXED:
+        replace_everywhere(inline_calls.apply_to_libraries())
+        outbound.explain_broken_streams()

@@ -18,7 +18,7 @@ from wit_world.exports.actions import Parameters_Json
 from wit_world.imports import log
 from wit_world.imports.failure import Failure, Reason
 
-from par_guest import actions, logs, outbound, platform_fixes, rest, restoring
+from par_guest import actions, logs, outbound, platform_fixes, rest, restoring, versions
 from par_guest.asgi import HttpCall, background_work
 from par_guest.context import current_call
 from par_guest.failures import failure_of, load_failure
@@ -37,6 +37,7 @@ GC_THRESHOLD = 20_000
 # At build time, when all platform libraries are in memory; later imports find it done.
 platform_fixes.apply()
 replace_everywhere(outbound.apply())
+versions.remember()
 
 _LEVELS = {level.name.lower(): level for level in log.Level}
 
@@ -129,6 +130,8 @@ def _load(spec: world.AgentSpec) -> world.AgentDescription:
     logs.install(_emit)
     paths = [*spec.python_path, SITE_PACKAGES]
     use_python_path(paths)
+    if gone := versions.make_way(SITE_PACKAGES):
+        platform_fixes.apply_again(gone)
 
     warnings: list[str] = []
     if spec.rest is not None:

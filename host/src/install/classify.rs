@@ -8,7 +8,7 @@ use par_apkg::requirement::ProjectName;
 /// How a requirement is met, as far as its name alone tells. Needs no network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing<'a> {
-    /// The guest carries this version ready-made.
+    /// The guest carries this version ready-made; another one can be asked for.
     Carried(&'a str),
     /// A native wheel of this version was built for the guest.
     Built(&'a str),
@@ -23,7 +23,7 @@ pub enum Standing<'a> {
 pub fn standing<'a>(name: &ProjectName, guest: &'a GuestFiles) -> Standing<'a> {
     if let Some(version) = guest.carried(name) {
         Standing::Carried(version)
-    } else if let Some((wheel, _)) = guest.wheel(name) {
+    } else if let Some(wheel) = guest.newest_wheel(name) {
         Standing::Built(wheel.version())
     } else if let Some(stand_in) = stand_in(name.as_str()) {
         Standing::StandIn(stand_in)

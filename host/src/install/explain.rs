@@ -18,22 +18,17 @@ pub(super) fn explain(printed: &str, wanted: &[Wanted], guest: &GuestFiles) -> U
     let named = names(&reason);
     let needs: Vec<String> =
         wanted.iter().filter(|wanted| named.contains(&wanted.name)).map(|wanted| wanted.line.clone()).collect();
-    let carried: Vec<(ProjectName, String)> = guest
-        .constraints()
-        .into_iter()
-        .filter(|(name, version)| mentions(&reason, &format!("{name}=={version}")))
-        .map(|(name, version)| (name.clone(), format!("{name}=={version}")))
-        .collect();
-
     let unknown = between(&reason, "Because ", " was not found in the package registry")
         .or_else(|| between(&reason, "Because ", " was not found in the provided package locations"));
     if let Some(name) = unknown {
         return Unresolvable::Unknown { name: name.to_owned(), needs };
     }
-    if let Some((name, version)) = carried.first() {
+    if let Some(name) = guest.all_tied().find(|name| named.contains(name))
+        && let Some(carried) = guest.tied(name)
+    {
         let same = wanted.iter().any(|wanted| &wanted.name == name);
         let because = if same { None } else { Some(reason) };
-        return Unresolvable::ContradictsGuest { needs, carried: version.clone(), because };
+        return Unresolvable::ContradictsGuest { needs, carried, because };
     }
     if let Some(which) = between(&reason, "Because ", " has no usable wheels")
         .or_else(|| between(&reason, "Because all versions of ", " have no usable wheels"))
@@ -103,10 +98,6 @@ fn names(reason: &str) -> BTreeSet<ProjectName> {
         .collect()
 }
 
-fn mentions(reason: &str, pin: &str) -> bool {
-    reason.split_whitespace().any(|word| word.trim_end_matches([',', '.']) == pin)
-}
-
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(before)?;
     let (inside, _) = rest.split_once(after)?;
@@ -123,7 +114,11 @@ mod tests {
     fn text(printed: &str, wanted: &[&str]) -> String {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("guest.json"), "{}").unwrap();
-        fs::write(directory.path().join("constraints.txt"), "fastapi==0.165.0\npydantic==2.14.3\n").unwrap();
+        fs::write(directory.path().join("constraints.txt"), "fastapi==0.165.0\npydantic-core==2.50.4\n").unwrap();
+        let wheels = directory.path().join("wheels");
+        fs::create_dir(&wheels).unwrap();
+        fs::write(wheels.join("pydantic_core-2.46.5-cp314-cp314-wasi_wasm32.whl"), "").unwrap();
+        fs::create_dir_all(directory.path().join("index/pydantic-core")).unwrap();
         let guest = GuestFiles::read(directory.path()).unwrap();
         let wanted: Vec<Wanted> = wanted
             .iter()
@@ -139,25 +134,25 @@ mod tests {
     }
 
     #[test]
-    fn a_version_the_guest_does_not_carry_names_both_sides() {
-        let printed = "Because you require fastapi==0.109.0 and fastapi==0.165.0, we can conclude that your requirements are \
-                       unsatisfiable.\n";
+    fn a_version_the_guest_does_not_have_names_both_sides() {
+        let printed = "Because there is no version of pydantic-core==2.41.4 and you require pydantic-core==2.41.4, we can conclude \
+                       that your requirements are unsatisfiable.\n";
         assert_eq!(
-            text(printed, &["fastapi==0.109.0", "click==8"]),
-            "agent `weather` needs `fastapi==0.109.0`, but the guest carries `fastapi==0.165.0`"
+            text(printed, &["pydantic-core==2.41.4", "click==8"]),
+            "agent `weather` needs `pydantic-core==2.41.4`, but the guest carries `pydantic-core==2.46.5, 2.50.4`"
         );
     }
 
     #[test]
     fn a_dependency_that_contradicts_the_guest_says_why() {
-        let printed = "Because fastapi-users==1.0.0 depends on fastapi>=0.54.0,<0.55.0 and fastapi==0.165.0, we can conclude that \
-                       fastapi-users==1.0.0 cannot be used.\n         And because you require fastapi-users==1.0, we can conclude \
-                       that your requirements are unsatisfiable.\n";
+        let printed = "Because there is no version of pydantic-core==2.41.4 and pydantic==2.12.3 depends on pydantic-core==2.41.4, we \
+                       can conclude that pydantic==2.12.3 cannot be used.\n         And because you require pydantic==2.12.3, we can \
+                       conclude that your requirements are unsatisfiable.\n\nhint: `pydantic-core` was found on file:///index\n";
         assert_eq!(
-            text(printed, &["fastapi-users==1.0"]),
-            "agent `weather` needs `fastapi-users==1.0`, but the guest carries `fastapi==0.165.0`: Because fastapi-users==1.0.0 \
-             depends on fastapi>=0.54.0,<0.55.0 and fastapi==0.165.0, we can conclude that fastapi-users==1.0.0 cannot be used. And \
-             because you require fastapi-users==1.0"
+            text(printed, &["pydantic==2.12.3"]),
+            "agent `weather` needs `pydantic==2.12.3`, but the guest carries `pydantic-core==2.46.5, 2.50.4`: Because there is no \
+             version of pydantic-core==2.41.4 and pydantic==2.12.3 depends on pydantic-core==2.41.4, we can conclude that \
+             pydantic==2.12.3 cannot be used. And because you require pydantic==2.12.3"
         );
     }
 

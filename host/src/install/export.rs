@@ -50,11 +50,8 @@ pub(super) fn lock<'a>(
     text.push_str(
         "\n# What the agent needs and the guest carries, which is why no wheel is locked for it.\n[tool.par.carried]\n",
     );
-    let decided = guest.constraints();
-    for locked in &resolved.distributions {
-        if let Some(version) = decided.get(&locked.name) {
-            let _ = writeln!(text, "{} = {}", locked.name, quoted(version));
-        }
+    for locked in resolved.distributions.iter().filter(|locked| guest.has(&locked.name, &locked.version)) {
+        let _ = writeln!(text, "{} = {}", locked.name, quoted(&locked.version));
     }
     text
 }

@@ -1,6 +1,6 @@
 //! What the guest already carries, as far as installing is concerned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -15,14 +15,17 @@ use par_apkg::requirement::ProjectName;
 pub struct GuestFiles {
     key: Sha256,
     carried: BTreeMap<ProjectName, String>,
-    wheels: BTreeMap<ProjectName, (WheelName, PathBuf)>,
+    wheels: BTreeMap<ProjectName, Vec<(WheelName, PathBuf)>>,
+    index: Option<PathBuf>,
+    tied: BTreeSet<ProjectName>,
 }
 
 impl GuestFiles {
     /// Reads `guest.json`, `constraints.txt` and `wheels/` of a guest directory.
     ///
     /// `constraints.txt` holds `name==version` lines, one for each distribution that is mounted
-    /// ready-made; `wheels/` holds native wheels built for the guest that are not.
+    /// ready-made; `wheels/` holds the wheels whose native code is linked into the guest. `index/`
+    /// is a package index of the distributions that have no other releases for the sandbox.
     ///
     /// # Errors
     /// [`InstallError::Guest`] when a file is missing or not in that form.
@@ -63,11 +66,19 @@ impl GuestFiles {
             key.update(Sha256::of(file).as_bytes());
             // Length instead of content: this runs at every boot, and `guest.json` changes with each build.
             key.update(fs::metadata(&path).map_err(unreadable)?.len().to_le_bytes());
-            if !carried.contains_key(name.distribution()) {
-                wheels.insert(name.distribution().clone(), (name, path));
-            }
+            wheels.entry(name.distribution().clone()).or_insert_with(Vec::new).push((name, path));
         }
-        Ok(Self { key: key.finish(), carried, wheels })
+
+        let index = Some(directory.join("index")).filter(|index| index.is_dir());
+        let mut tied = BTreeSet::new();
+        for entry in index.iter().flat_map(fs::read_dir).flatten() {
+            let name = entry.map_err(unreadable)?.file_name();
+            let Some(name) = name.to_str().and_then(ProjectName::parse) else {
+                return Err(malformed(format!("has `index/{}`, which is not a name", name.display())));
+            };
+            tied.insert(name);
+        }
+        Ok(Self { key: key.finish(), carried, wheels, index, tied })
     }
 
     /// Changes whenever a layer made for this guest might not fit another one.
@@ -82,17 +93,71 @@ impl GuestFiles {
         self.carried.get(name).map(String::as_str)
     }
 
-    /// The wheel built for the guest, for a distribution that is not mounted ready-made.
+    /// Whether the guest has this version, mounted ready-made or as a wheel.
     #[must_use]
-    pub fn wheel(&self, name: &ProjectName) -> Option<(&WheelName, &Path)> {
-        self.wheels.get(name).map(|(file, path)| (file, path.as_path()))
+    pub fn has(&self, name: &ProjectName, version: &str) -> bool {
+        self.versions(name).any(|own| is_same(own, version))
     }
 
-    /// `name==version` for everything whose version the guest decides, sorted.
-    pub(crate) fn constraints(&self) -> BTreeMap<&ProjectName, &str> {
-        let built = self.wheels.iter().map(|(name, (file, _))| (name, file.version()));
-        built.chain(self.carried.iter().map(|(name, version)| (name, version.as_str()))).collect()
+    /// The wheel of this version that was built for the guest.
+    #[must_use]
+    pub fn wheel(&self, name: &ProjectName, version: &str) -> Option<(&WheelName, &Path)> {
+        let mut built = self.wheels.get(name).into_iter().flatten();
+        built.find(|(file, _)| is_same(file.version(), version)).map(|(file, path)| (file, path.as_path()))
     }
+
+    /// The newest wheel that was built for the guest.
+    #[must_use]
+    pub fn newest_wheel(&self, name: &ProjectName) -> Option<&WheelName> {
+        self.wheels.get(name)?.last().map(|(file, _)| file)
+    }
+
+    /// A directory in the form of a package index, with the releases of [`GuestFiles::tied`].
+    pub(super) fn index(&self) -> Option<&Path> {
+        self.index.as_deref()
+    }
+
+    /// The releases there are for the sandbox, of a distribution that is nothing without its native
+    /// code, as `name==1, 2`. `None` for one of which any release will do.
+    pub(super) fn tied(&self, name: &ProjectName) -> Option<String> {
+        let versions: BTreeSet<&str> = self.versions(name).collect();
+        let versions: Vec<&str> = versions.into_iter().collect();
+        self.tied.contains(name).then(|| format!("{name}=={}", versions.join(", ")))
+    }
+
+    /// The names [`GuestFiles::tied`] answers for.
+    pub(super) fn all_tied(&self) -> impl Iterator<Item = &ProjectName> {
+        self.tied.iter()
+    }
+
+    /// What is mounted ready-made, by name.
+    pub(super) fn all_carried(&self) -> impl Iterator<Item = (&ProjectName, &str)> {
+        self.carried.iter().map(|(name, version)| (name, version.as_str()))
+    }
+
+    /// The version of everything the guest has that a resolution should lead to if it may.
+    pub(super) fn preferred(&self) -> BTreeMap<&ProjectName, &str> {
+        let built = self.wheels.keys().filter_map(|name| Some((name, self.newest_wheel(name)?.version())));
+        built.chain(self.all_carried()).collect()
+    }
+
+    fn versions(&self, name: &ProjectName) -> impl Iterator<Item = &str> {
+        let built = self.wheels.get(name).into_iter().flatten().map(|(file, _)| file.version());
+        built.chain(self.carried(name))
+    }
+}
+
+/// `1.0` and `1.0.0` are one version.
+pub(super) fn is_same(one: &str, other: &str) -> bool {
+    plain(one) == plain(other)
+}
+
+fn plain(version: &str) -> &str {
+    let mut plain = version;
+    while let Some(shorter) = plain.strip_suffix(".0") {
+        plain = shorter;
+    }
+    plain
 }
 
 fn is_version(text: &str) -> bool {
@@ -128,22 +193,29 @@ mod tests {
     }
 
     #[test]
-    fn carried_distributions_and_built_wheels_both_constrain() {
+    fn what_is_carried_and_what_was_built_is_preferred_and_only_ties_are_binding() {
         let directory = guest(
             "# made by the build\nFastAPI==0.165.0\npydantic_core==2.50.4  # wasm\n",
-            &["orjson-3.13.0-cp314-cp314-wasi_wasm32.whl", "pydantic_core-2.50.4-cp314-cp314-wasi_wasm32.whl"],
+            &[
+                "markupsafe-3.0.4-cp314-cp314-wasi_wasm32.whl",
+                "pydantic_core-2.41.5-cp314-cp314-wasi_wasm32.whl",
+                "pydantic_core-2.50.4-cp314-cp314-wasi_wasm32.whl",
+            ],
         );
+        fs::create_dir_all(directory.path().join("index/pydantic-core")).unwrap();
 
         let guest = GuestFiles::read(directory.path()).unwrap();
 
-        let lines: Vec<String> =
-            guest.constraints().iter().map(|(name, version)| format!("{name}=={version}")).collect();
-        assert_eq!(lines, ["fastapi==0.165.0", "orjson==3.13.0", "pydantic-core==2.50.4"]);
-        assert!(guest.wheel(&ProjectName::parse("orjson").unwrap()).is_some());
-        assert!(
-            guest.wheel(&ProjectName::parse("pydantic-core").unwrap()).is_none(),
-            "mounted, so never unpacked again"
-        );
+        let lines: Vec<String> = guest.preferred().iter().map(|(name, version)| format!("{name}=={version}")).collect();
+        assert_eq!(lines, ["fastapi==0.165.0", "markupsafe==3.0.4", "pydantic-core==2.50.4"]);
+        let name = |text: &str| ProjectName::parse(text).unwrap();
+        assert_eq!(guest.tied(&name("pydantic-core")).unwrap(), "pydantic-core==2.41.5, 2.50.4");
+        assert_eq!(guest.tied(&name("fastapi")), None);
+        assert_eq!(guest.tied(&name("markupsafe")), None);
+        assert!(guest.has(&name("pydantic-core"), "2.41.5") && !guest.has(&name("pydantic-core"), "2.41.4"));
+        assert!(guest.has(&name("fastapi"), "0.165"));
+        assert!(guest.wheel(&name("pydantic-core"), "2.41.5").is_some());
+        assert!(guest.wheel(&name("fastapi"), "0.165.0").is_none());
     }
 
     #[test]

@@ -29,19 +29,18 @@ pub(super) async fn locate(
         if stand_in(pin.name.as_str()).is_some() {
             continue;
         }
-        let decided = guest.carried(&pin.name).is_some() || guest.wheel(&pin.name).is_some();
-        let wheels = if decided { Vec::new() } else { candidates(pin, settings, store)? };
+        let wheels = if guest.has(&pin.name, &pin.version) { Vec::new() } else { candidates(pin, settings, store)? };
         distributions.push(Locked { name: pin.name.clone(), version: pin.version.clone(), wheels });
     }
     // What the guest has as a wheel of its own is installed from there.
     for (name, version) in pins.seal.iter().flat_map(|seal| &seal.carried) {
-        if guest.wheel(name).is_some() && distributions.iter().all(|locked| locked.name != *name) {
+        if guest.wheel(name, version).is_some() && distributions.iter().all(|locked| locked.name != *name) {
             distributions.push(Locked { name: name.clone(), version: version.clone(), wheels: Vec::new() });
         }
     }
     distributions.sort_by(|one, other| one.name.cmp(&other.name));
 
-    let is_decided = |locked: &Locked| guest.carried(&locked.name).is_some() || guest.wheel(&locked.name).is_some();
+    let is_decided = |locked: &Locked| guest.has(&locked.name, &locked.version);
     let mut missing = Vec::new();
     for locked in distributions.iter().filter(|locked| !is_decided(locked)) {
         match super::choose::choose(locked) {

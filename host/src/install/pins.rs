@@ -10,7 +10,7 @@ use par_apkg::digest::Sha256;
 use par_apkg::requirement::{MOST_REQUIREMENTS, ProjectName, Requirement, Requirements, marker_holds};
 
 use super::choose::WheelName;
-use super::guest::GuestFiles;
+use super::guest::{GuestFiles, is_same};
 use super::lock::{LockError, RawLock, RawPackage};
 use super::settings::RULE_VERSION;
 use super::standin::stand_in;
@@ -116,46 +116,42 @@ impl Pins {
         guest: &GuestFiles,
     ) -> Result<(), InstallError> {
         let stale = |because: String| InstallError::StaleLock { package: package.to_owned(), because };
-        let decided = guest.constraints();
-        let carried = self.seal.iter().flat_map(|seal| &seal.carried);
-        let named = self.list.iter().map(|pin| (&pin.name, &pin.version)).chain(carried);
-        for (name, version) in named {
-            if let Some(own) = decided.get(name).filter(|own| plain(own) != plain(version)) {
-                let unresolvable = Unresolvable::ContradictsGuest {
-                    needs: vec![format!("{name}=={version}")],
-                    carried: format!("{name}=={own}"),
-                    because: None,
-                };
-                return Err(InstallError::Unresolvable { package: package.to_owned(), unresolvable });
+        let contradicts = |name: &ProjectName, version: &str, own: String| InstallError::Unresolvable {
+            package: package.to_owned(),
+            unresolvable: Unresolvable::ContradictsGuest {
+                needs: vec![format!("{name}=={version}")],
+                carried: own,
+                because: None,
+            },
+        };
+        for pin in &self.list {
+            if let Some(own) = guest.tied(&pin.name).filter(|_| !guest.has(&pin.name, &pin.version)) {
+                return Err(contradicts(&pin.name, &pin.version, own));
             }
+        }
+        let carried = || self.seal.iter().flat_map(|seal| &seal.carried);
+        let preferred = guest.preferred();
+        if let Some((name, version)) = carried().find(|(name, version)| !guest.has(name, version)) {
+            return Err(match guest.tied(name).or_else(|| Some(format!("{name}=={}", preferred.get(name)?))) {
+                Some(own) => contradicts(name, version, own),
+                None => stale(format!("was made for a guest that carries `{name}`")),
+            });
         }
         if self.seal.as_ref().is_some_and(|seal| seal.requirements != digest) {
             return Err(stale("was made for other requirements".to_owned()));
         }
-        let gone = self.seal.iter().flat_map(|seal| seal.carried.keys()).find(|name| !decided.contains_key(name));
-        if let Some(name) = gone {
-            return Err(stale(format!("was made for a guest that carries `{name}`")));
-        }
         for requirement in requirements.iter().filter(|requirement| is_installed(requirement)) {
             let name = &requirement.name;
             let version = self.list.iter().find(|pin| pin.name == *name).map(|pin| pin.version.as_str());
-            let version = version.or_else(|| decided.get(name).copied());
+            let of_seal = carried().find(|(carried, _)| *carried == name).map(|(_, version)| version.as_str());
+            let version = version.or(of_seal).or_else(|| preferred.get(name).copied());
             let Some(version) = version else { return Err(stale(format!("does not name `{name}`"))) };
-            if requirement.pin().is_some_and(|pin| plain(pin) != plain(version)) {
+            if requirement.pin().is_some_and(|pin| !is_same(pin, version)) {
                 return Err(stale(format!("has `{name}=={}` where `{requirement}` is required", Quoted(version))));
             }
         }
         Ok(())
     }
-}
-
-/// `1.0` and `1.0.0` are one version.
-fn plain(version: &str) -> &str {
-    let mut plain = version;
-    while let Some(shorter) = plain.strip_suffix(".0") {
-        plain = shorter;
-    }
-    plain
 }
 
 /// Whether anything is installed for a requirement.
@@ -168,9 +164,9 @@ impl Pins {
     /// or the guest brings files of its own.
     pub(super) fn tree(&self, guest: &GuestFiles) -> Option<Sha256> {
         let seal = self.seal.as_ref().filter(|seal| seal.rule == RULE_VERSION)?;
-        let decided = guest.constraints();
-        let is_ours = self.list.iter().all(|pin| !decided.contains_key(&pin.name))
-            && seal.carried.keys().all(|name| guest.carried(name).is_some());
+        let is_carried = |(name, version): (_, &String)| guest.carried(name).is_some_and(|own| is_same(own, version));
+        let is_ours =
+            self.list.iter().all(|pin| !guest.has(&pin.name, &pin.version)) && seal.carried.iter().all(is_carried);
         is_ours.then_some(seal.tree)
     }
 }

@@ -6,6 +6,8 @@
 //!
 //! [`PASSED_TO_RESOLVER`]: super::settings::PASSED_TO_RESOLVER
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -13,9 +15,10 @@ use fs_err as fs;
 use tokio::process::Command;
 
 use super::InstallError;
+use super::choose::WheelName;
 use super::explain;
 use super::guest::GuestFiles;
-use super::lock::Lock;
+use super::lock::{Lock, Locked};
 use super::settings::{InstallSettings, PYTHON_VERSION, RESOLVE_PLATFORM, UV_VERSION};
 use super::standin::STAND_INS;
 use par_apkg::requirement::ProjectName;
@@ -27,9 +30,12 @@ pub(super) struct Wanted {
     pub(super) line: String,
 }
 
-/// Resolves requirements for Python 3.14, constrained to what the guest carries.
+/// Resolves requirements for Python 3.14, to what the guest carries wherever that may be.
 ///
 /// `extra` are directories of wheels that count as if the index had them.
+///
+/// What replaces a distribution of the guest may not suit those beside it, which an agent need
+/// not name to use. So in that case the rest of the guest takes part in the resolution.
 pub(super) async fn resolve(
     package: &str,
     wanted: &[Wanted],
@@ -40,30 +46,70 @@ pub(super) async fn resolve(
 ) -> Result<Lock, InstallError> {
     let uv = find(settings)?;
     check_version(&uv, settings).await?;
+    let run = Run { uv: &uv, package, guest, settings, scratch, extra };
+    let lock = run.resolve(wanted).await?;
+    let is_replaced =
+        |locked: &Locked| guest.carried(&locked.name).is_some() && !guest.has(&locked.name, &locked.version);
+    if !lock.distributions.iter().any(is_replaced) {
+        return Ok(lock);
+    }
+    let is_absent = |name: &ProjectName| lock.distributions.iter().all(|locked| locked.name != *name);
+    let rest = guest.all_carried().map(|(name, _)| name).filter(|name| is_absent(name));
+    let rest = rest.map(|name| Wanted { name: name.clone(), line: name.to_string() });
+    let all: Vec<Wanted> = wanted.iter().cloned().chain(rest).collect();
+    match run.resolve(&all).await {
+        // Nothing suits both: the agent has what it asked for, and not the rest.
+        Err(InstallError::Unresolvable { .. }) => Ok(lock),
+        other => other,
+    }
+}
 
-    let requirements: String = wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
-    let constraints: String =
-        guest.constraints().iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
-    write(scratch, &requirements, &constraints)?;
+/// One question to the resolver, but for the requirements.
+struct Run<'a> {
+    uv: &'a Path,
+    package: &'a str,
+    guest: &'a GuestFiles,
+    settings: &'a InstallSettings,
+    scratch: &'a Path,
+    extra: &'a [&'a Path],
+}
 
-    let mut command = compile(&uv, settings, scratch);
-    command.args(["--format", "pylock.toml"]);
-    for directory in extra {
-        command.arg("--find-links").arg(directory);
+impl Run<'_> {
+    async fn resolve(&self, wanted: &[Wanted]) -> Result<Lock, InstallError> {
+        let requirements: String = wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
+        write(self.scratch, &requirements, &constraints(self.guest, self.settings))?;
+        // A lock that exists already says what to prefer.
+        fs::write(self.scratch.join(LOCK), preferences(self.guest)).map_err(InstallError::cache)?;
+
+        let mut command = compile(self.uv, self.settings, Some(self.guest), self.scratch);
+        command.args(["--format", "pylock.toml", "--output-file", LOCK]);
+        for directory in self.extra {
+            command.arg("--find-links").arg(directory);
+        }
+        let output = command.output().await.map_err(|source| InstallError::RunUv { uv: self.uv.to_owned(), source })?;
+        let printed = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() {
+            return Ok(Lock::parse(&String::from_utf8_lossy(&output.stdout))?);
+        }
+        let package = self.package.to_owned();
+        if printed.contains("No solution found") {
+            let unresolvable = explain::explain(&printed, wanted, self.guest);
+            return Err(InstallError::Unresolvable { package, unresolvable });
+        }
+        if printed.contains("No interpreter found") {
+            return Err(InstallError::NoInterpreter);
+        }
+        Err(InstallError::ResolverFailed { package, reason: explain::reason(&printed) })
     }
-    let output = command.output().await.map_err(|source| InstallError::RunUv { uv: uv.clone(), source })?;
-    let printed = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() {
-        return Ok(Lock::parse(&String::from_utf8_lossy(&output.stdout))?);
+}
+
+/// A lock with nothing but names and versions: those the guest has.
+fn preferences(guest: &GuestFiles) -> String {
+    let mut text = String::from("lock-version = \"1.0\"\ncreated-by = \"par\"\npackages = [\n");
+    for (name, version) in guest.preferred() {
+        let _ = writeln!(text, "  {{ name = \"{name}\", version = \"{version}\" }},");
     }
-    if printed.contains("No solution found") {
-        let unresolvable = explain::explain(&printed, wanted, guest);
-        return Err(InstallError::Unresolvable { package: package.to_owned(), unresolvable });
-    }
-    if printed.contains("No interpreter found") {
-        return Err(InstallError::NoInterpreter);
-    }
-    Err(InstallError::ResolverFailed { package: package.to_owned(), reason: explain::reason(&printed) })
+    text + "]\n"
 }
 
 /// Where the index keeps the wheels of exact versions. Nothing is resolved: dependencies are
@@ -77,7 +123,7 @@ pub(super) async fn places(
     check_version(&uv, settings).await?;
     let pinned: String = pins.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
     write(scratch, &pinned, "")?;
-    let mut command = compile(&uv, settings, scratch);
+    let mut command = compile(&uv, settings, None, scratch);
     command.args(["--format", "pylock.toml", "--no-deps"]);
     let output = command.output().await.map_err(|source| InstallError::RunUv { uv: uv.clone(), source })?;
     if output.status.success() {
@@ -88,6 +134,23 @@ pub(super) async fn places(
         which: pins.iter().map(|(name, version)| format!("{name}=={version}")).collect(),
         reason,
     })
+}
+
+/// Keeps out what a wheelhouse has of distributions that are tied to the guest: its wheels count
+/// beside every index.
+fn constraints(guest: &GuestFiles, settings: &InstallSettings) -> String {
+    let entries = settings.wheelhouse.iter().flat_map(fs::read_dir).flatten().flatten();
+    let names = entries.filter_map(|entry| WheelName::parse(entry.file_name().to_str()?));
+    let (mut text, mut all) = (String::new(), BTreeSet::new());
+    for name in names.filter(|name| guest.tied(name.distribution()).is_some()) {
+        if !guest.has(name.distribution(), name.version()) {
+            all.insert((name.distribution().clone(), name.version().to_owned()));
+        }
+    }
+    for (name, version) in all {
+        let _ = writeln!(text, "{name}!={version}");
+    }
+    text
 }
 
 fn write(scratch: &Path, requirements: &str, constraints: &str) -> Result<(), InstallError> {
@@ -104,11 +167,12 @@ fn write(scratch: &Path, requirements: &str, constraints: &str) -> Result<(), In
 pub(super) async fn requirers(
     name: &ProjectName,
     wanted: &[Wanted],
+    guest: &GuestFiles,
     settings: &InstallSettings,
     scratch: &Path,
 ) -> Vec<String> {
     let Ok(uv) = find(settings) else { return Vec::new() };
-    let output = compile(&uv, settings, scratch).args(["--annotation-style", "line"]).output().await;
+    let output = compile(&uv, settings, Some(guest), scratch).args(["--annotation-style", "line"]).output().await;
     match output {
         Ok(output) if output.status.success() => {
             explain::requirers(&String::from_utf8_lossy(&output.stdout), name, wanted)
@@ -117,8 +181,9 @@ pub(super) async fn requirers(
     }
 }
 
-/// The command both questions have in common.
-fn compile(uv: &Path, settings: &InstallSettings, scratch: &Path) -> Command {
+/// The command all questions have in common. With a guest, distributions that are tied to it have
+/// no releases but its own.
+fn compile(uv: &Path, settings: &InstallSettings, guest: Option<&GuestFiles>, scratch: &Path) -> Command {
     let mut command = command(uv, settings);
     command.current_dir(scratch).args(["pip", "compile", REQUIREMENTS]);
     command.args(["--constraints", CONSTRAINTS, "--excludes", EXCLUDES]);
@@ -126,6 +191,13 @@ fn compile(uv: &Path, settings: &InstallSettings, scratch: &Path) -> Command {
     command.args(["--python-version", PYTHON_VERSION, "--python-platform", RESOLVE_PLATFORM]);
     command.args(["--no-config", "--no-progress", "--system-certs", "--color", "never"]);
     command.arg("--cache-dir").arg(settings.cache.join("uv"));
+    if let Some((guest, index)) = guest.and_then(|guest| Some((guest, guest.index()?))) {
+        // The first index that has a name is the only one that is asked for it.
+        command.arg("--index").arg(index);
+        for name in guest.all_tied().filter(|_| settings.offline) {
+            command.arg("--find-links").arg(index.join(name.as_str()));
+        }
+    }
     if settings.offline {
         command.args(["--offline", "--no-index"]);
     } else if let Some(index) = &settings.index {
@@ -145,6 +217,7 @@ pub(super) fn is_readable(directory: &Path) -> bool {
 
 const REQUIREMENTS: &str = "requirements.in";
 const CONSTRAINTS: &str = "constraints.txt";
+const LOCK: &str = "pylock.toml";
 const EXCLUDES: &str = "excludes.txt";
 
 /// The `uv` to run: the configured one, else the one this release's recipe installs, else the search path.

@@ -20,11 +20,11 @@ def apply() -> dict[Any, Any]:
     from par_guest.outbound import names, polling, sockets, tls, transport
 
     transport.install()
-    _explain_broken_streams()
+    explain_broken_streams()
     return tls.apply() | names.apply() | polling.apply() | sockets.apply()
 
 
-def _explain_broken_streams() -> None:
+def explain_broken_streams() -> None:
     """Lets anyio say what broke a stream: clients show the text of its error, which has none."""
     try:
         from anyio import BrokenResourceError

@@ -92,10 +92,22 @@ async fn a_lock_for_other_requirements_is_refused_with_the_way_out() {
 async fn a_lock_that_contradicts_the_guest_names_both_sides() {
     let mut bench = without_resolver(&[thing()]);
     bench.constraints = "thing==3.0\n".to_owned();
+    fs::create_dir_all(bench.path("guest/index/thing")).unwrap();
 
     let error = bench.install_locked(&["thing"], &pylock(&thing(), "")).await.unwrap_err();
 
     assert_eq!(error.to_string(), "agent `weather` needs `thing==1.0`, but the guest carries `thing==3.0`");
+}
+
+#[tokio::test]
+async fn a_lock_brings_another_version_of_what_the_guest_carries() {
+    let mut bench = without_resolver(&[thing()]);
+    bench.constraints = "thing==3.0\n".to_owned();
+
+    let layer = bench.install_locked(&["thing"], &pylock(&thing(), "")).await.unwrap().unwrap();
+
+    assert_eq!(layer.distributions()[0].version, "1.0");
+    assert!(layer.site_packages().join("thing/__init__.py").is_file());
 }
 
 /// Hostile 67: a lock cannot bring in a repository, a directory, an archive or a source distribution.

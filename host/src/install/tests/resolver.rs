@@ -31,23 +31,65 @@ async fn it_sees_nothing_of_our_environment_but_what_is_passed_on() {
 }
 
 #[tokio::test]
-async fn it_is_told_what_the_guest_carries_and_what_needs_no_installing() {
+async fn it_is_told_what_to_prefer_what_there_is_and_what_needs_no_installing() {
     let mut bench = Bench::new();
     bench.constraints = "fastapi==0.165.0\npydantic-core==2.50.4\n".to_owned();
+    fs::create_dir_all(bench.path("guest/index/pydantic-core")).unwrap();
+    for version in ["2.41.4", "2.50.4"] {
+        let native = Wheel::pure("pydantic-core", version).tagged("cp314-cp314-manylinux_2_28_x86_64");
+        fs::write(bench.path("wheelhouse").join(native.file()), native.bytes()).unwrap();
+    }
     let seen = bench.path("seen");
     bench.resolver(&format!(
-        "/bin/cat requirements.in constraints.txt excludes.txt > {}; echo 'lock-version = \"1.0\"'",
+        "/bin/cat requirements.in constraints.txt excludes.txt pylock.toml > {0}; echo \"$*\" >> {0}; echo 'lock-version = \"1.0\"'",
         seen.display()
     ));
 
     bench.install(&["uvicorn[standard]>=0.30", "grpcio"]).await.unwrap();
 
     let text = fs::read_to_string(&seen).unwrap();
-    assert_eq!(
-        text,
-        "grpcio\nuvicorn[standard]>=0.30\nfastapi==0.165.0\npydantic-core==2.50.4\ngrpcio\ngrpcio-tools\nhttptools\nuvloop\nwatchfiles\n"
+    assert!(
+        text.starts_with(
+            "grpcio\nuvicorn[standard]>=0.30\npydantic-core!=2.41.4\ngrpcio\ngrpcio-tools\nhttptools\nuvloop\nwatchfiles\n"
+        ),
+        "{text}"
     );
+    for part in [
+        "{ name = \"fastapi\", version = \"0.165.0\" },\n  { name = \"pydantic-core\", version = \"2.50.4\" },",
+        &format!("--index {}", bench.path("guest/index").display()),
+        "--output-file pylock.toml",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     assert!(bench.told("the guest carries an importable `grpc`"));
+}
+
+#[tokio::test]
+async fn what_replaces_a_part_of_the_guest_is_resolved_together_with_the_rest() {
+    let mut bench = Bench::new().resolving_to(&[Wheel::pure("starlette", "0.35.0")]);
+    bench.constraints = "fastapi==0.165.0\nstarlette==1.10.0\n".to_owned();
+    let (seen, lock) = (bench.path("seen"), bench.path("pylock.toml"));
+    bench.resolver(&format!("/bin/cat requirements.in >> {}; /bin/cat {}", seen.display(), lock.display()));
+
+    let layer = bench.install(&["starlette<1"]).await.unwrap().unwrap();
+
+    assert_eq!(layer.distributions()[0].version, "0.35.0");
+    assert_eq!(fs::read_to_string(&seen).unwrap(), "starlette<1\nstarlette<1\nfastapi\n");
+}
+
+#[tokio::test]
+async fn without_a_solution_for_the_rest_of_the_guest_the_agent_has_what_it_asked_for() {
+    let mut bench = Bench::new().resolving_to(&[Wheel::pure("starlette", "0.35.0")]);
+    bench.constraints = "fastapi==0.165.0\nstarlette==1.10.0\n".to_owned();
+    let lock = bench.path("pylock.toml");
+    bench.resolver(&format!(
+        "while read -r line; do if [ \"$line\" = fastapi ]; then echo 'error: No solution found' >&2; exit 1; fi; done < requirements.in; /bin/cat {}",
+        lock.display()
+    ));
+
+    let layer = bench.install(&["starlette<1"]).await.unwrap().unwrap();
+
+    assert_eq!(layer.distributions()[0].version, "0.35.0");
 }
 
 #[tokio::test]

@@ -1,0 +1,33 @@
+import jiter
+# ---
+jiter.__version__
+jiter.from_json(b'{"a": [1, 2.5, -0, 1e5, "\\u0141\\ud83d\\ude00"], "b": null, "c": true}')
+jiter.from_json(b"[]"), jiter.from_json(b"  {}  "), jiter.from_json(b'"x"')
+jiter.from_json(b"123456789012345678901234567890"), jiter.from_json(b"-9223372036854775809"), jiter.from_json(b"4294967296"), jiter.from_json(b"2147483648")
+jiter.from_json(b"1.0e-320"), jiter.from_json(b"0.1"), jiter.from_json(b"1e400")
+jiter.from_json(b"[NaN, Infinity, -Infinity]")
+jiter.from_json(b"NaN", allow_inf_nan=False)
+jiter.from_json(b'{"a": 1, "a": 2}')
+jiter.from_json(b'{"a": 1, "a": 2}', catch_duplicate_keys=True)
+jiter.from_json(b"0.10", float_mode="decimal")
+jiter.from_json(b"[1.1, 1, 1e2]", float_mode="lossless-float")
+jiter.from_json(b'["part', partial_mode=True), jiter.from_json(b'["part', partial_mode="trailing-strings")
+jiter.from_json(b'{"a": [1, 2, {"b": "c', partial_mode="on")
+jiter.from_json(b'{"a": [1, 2, {"b": "c', partial_mode="trailing-strings")
+jiter.from_json(b'{"tool": {"query": "weather in ', partial_mode="trailing-strings")
+jiter.from_json(b'{"a": tru', partial_mode=True)
+jiter.from_json(b'{"a": 12', partial_mode=True)
+jiter.from_json(b"[1,]")
+jiter.from_json(b"[1")
+jiter.from_json(b"")
+jiter.from_json(b'{"a" 1}')
+jiter.from_json(b'"\xff"')
+jiter.from_json(b'"\\ud800"')
+jiter.from_json(b'"\x01"')
+jiter.from_json(b"[" * 150 + b"]" * 150)[0][0] is not None
+jiter.from_json(b"[" * 250 + b"]" * 250)
+jiter.from_json("text")
+jiter.from_json(b'["a", "a"]', cache_mode="all"), jiter.from_json(b'["a", "a"]', cache_mode="none")
+jiter.from_json(b"1", cache_mode="wrong")
+jiter.from_json(b"[" + b",".join(b'{"key%d": %d.5}' % (n, n) for n in range(2000)) + b"]")[-1]
+jiter.cache_clear(), jiter.cache_usage()

@@ -1,0 +1,172 @@
+//! Native extensions: what they answer in the sandbox, and which release an agent gets.
+
+use std::path::PathBuf;
+
+use par_tests::{Package, PackageIndex, Release, TestHost, guest, repository};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// Every case there is, by the name of its extension.
+fn cases() -> Vec<(String, PathBuf)> {
+    let directory = repository().join("tests/cases/extensions");
+    let paths = fs_err::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut cases: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), path))
+        .collect();
+    cases.sort();
+    cases
+}
+
+/// Every extension answers in the sandbox what CPython answers outside; that those answers are CPython's is tested
+/// beside the guest's Python. The wheel of the index is not the one that is installed.
+#[tokio::test]
+async fn extensions_answer_as_they_do_outside_of_the_sandbox() {
+    let broken =
+        Release::wheel("markupsafe", "3.0.4", &[("markupsafe/__init__.py", "raise ImportError('of the index')\n")]);
+    let index = PackageIndex::start([broken]).await;
+    let package = Package::asgi(include_str!("python/battery.py"))
+        .file("requirements.txt", "jiter\nmarkupsafe\nmsgspec\norjson\nregex\nrpds-py\n");
+    let host = TestHost::agent(&package).env("PAR_INDEX_URL", index.url()).start().await;
+    let mut wrong = Vec::new();
+
+    let cases = cases();
+    for (name, path) in &cases {
+        let text = fs_err::read_to_string(path).unwrap();
+        let answers = host.send(host.request(Method::POST, "/").body(text.clone())).await.json();
+        let written = fs_err::read_to_string(path.with_extension("answers")).unwrap();
+        let expected: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let expressions = text.split("\n# ---\n").nth(1).unwrap().lines().filter(|line| !line.is_empty());
+        let Some(answers) = answers.as_array() else { panic!("{name}: {answers}") };
+        assert_eq!(answers.len(), expected.len(), "{name}");
+        for ((expression, answer), expected) in expressions.zip(answers).zip(&expected) {
+            if answer != expected {
+                wrong.push(format!("{name}: {expression}\n  expected {expected}\n  got      {answer}"));
+            }
+        }
+    }
+
+    assert_eq!(cases.len(), 7);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Says which releases it runs on, and uses each of them.
+const PINNED: &str = r#"
+import importlib.metadata
+from contextlib import asynccontextmanager
+import anyio, fastapi, pydantic, pydantic_core, starlette
+from fastapi import Depends, FastAPI
+from starlette.responses import StreamingResponse
+
+started = []
+
+@asynccontextmanager
+async def lifespan(app):
+    started.append(True)
+    yield
+
+app = FastAPI(lifespan=lifespan)
+
+class Reading(pydantic.BaseModel):
+    place: str = pydantic.Field(min_length=1)
+    degrees: list[float]
+
+@app.get("/versions")
+def versions():
+    names = ["anyio", "fastapi", "pydantic", "pydantic-core", "starlette"]
+    modules = [fastapi, pydantic, starlette]
+    return {
+        "installed": {name: importlib.metadata.version(name) for name in names},
+        "imported": [module.__version__ for module in modules],
+        "core": getattr(pydantic_core, "__version__", None),
+        "places": [module.__file__.split("/")[1] for module in modules],
+        "started": started,
+    }
+
+@app.post("/readings")
+async def readings(reading: Reading, unit: str = Depends(lambda: "C")) -> Reading:
+    reading.degrees.append(await anyio.to_thread.run_sync(lambda: 1.5))
+    return reading
+
+@app.get("/stream")
+def stream():
+    return StreamingResponse(str(number) for number in range(3))
+"#;
+
+/// Requirements of an agent on `PINNED`, and what it must run on: package, version, where it is from.
+async fn runs_on(requirements: &str, expected: &[(&str, &str)]) {
+    let package = Package::asgi(PINNED).file("requirements.txt", requirements);
+    let host = TestHost::agent(&package).start().await;
+
+    let versions = host.get("/versions").await.json();
+    for (name, version) in expected {
+        assert_eq!(versions["installed"][name], *version, "{versions}");
+    }
+    let installed = |name: &str| &versions["installed"][name];
+    assert_eq!(
+        versions["imported"],
+        json!([installed("fastapi"), installed("pydantic"), installed("starlette")]),
+        "{versions}"
+    );
+    assert_eq!(&versions["core"], installed("pydantic-core"), "{versions}");
+    assert_eq!(versions["started"], json!([true]));
+    let good = host.post("/readings", &json!({"place": "Ys", "degrees": ["1", 2]})).await;
+    assert_eq!(good.json(), json!({"place": "Ys", "degrees": [1.0, 2.0, 1.5]}));
+    let bad = host.post("/readings", &json!({"place": "", "degrees": "x"})).await;
+    assert_eq!(bad.status, 422);
+    assert_eq!(bad.json()["detail"][0]["loc"], json!(["body", "place"]));
+    assert_eq!(host.get("/stream").await.text(), "012");
+}
+
+/// The agent's pins win over what the guest carries, also where that was imported when the guest was built. Asks the
+/// real package index: what older releases of a framework do is not to be made up.
+#[tokio::test]
+async fn an_agent_runs_on_the_framework_it_pins() {
+    runs_on(
+        "fastapi==0.109.0\n",
+        &[("fastapi", "0.109.0"), ("starlette", "0.35.1"), ("pydantic", "2.14.3"), ("anyio", "4.16.0")],
+    )
+    .await;
+}
+
+/// As above, with a release of pydantic whose native core is another one.
+#[tokio::test]
+async fn an_agent_runs_on_the_native_core_of_the_pydantic_it_pins() {
+    for (requirements, pydantic, core) in
+        [("fastapi\npydantic<2.14\n", "2.13.5", "2.46.5"), ("fastapi\npydantic>=2\n", "2.14.3", "2.50.4")]
+    {
+        runs_on(requirements, &[("fastapi", "0.165.0"), ("pydantic", pydantic), ("pydantic-core", core)]).await;
+    }
+}
+
+/// The page names the releases the guest has.
+#[test]
+fn the_page_names_every_release_with_native_code() {
+    let page = fs_err::read_to_string(repository().join("docs/dependencies.md")).unwrap();
+    let section = page.split("### Native code\n").nth(1).unwrap().split("\n### ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let mut named: Vec<String> = rows
+        .flat_map(|row| {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let name = cells[1].trim_matches('`').to_owned();
+            cells[2].split(", ").map(|version| format!("{name}=={version}")).collect::<Vec<_>>()
+        })
+        .collect();
+    named.sort();
+
+    let index = guest().join("index");
+    let mut offered: Vec<String> = fs_err::read_dir(&index)
+        .unwrap()
+        .flat_map(|project| {
+            let project = project.unwrap();
+            let name = project.file_name().into_string().unwrap();
+            let files = fs_err::read_dir(project.path()).unwrap().map(|file| file.unwrap().file_name());
+            let wheels =
+                files.filter_map(|file| file.to_str()?.strip_suffix("-py3-none-any.whl").map(ToOwned::to_owned));
+            wheels.map(move |stem| format!("{name}=={}", stem.rsplit('-').next().unwrap())).collect::<Vec<_>>()
+        })
+        .collect();
+    offered.sort();
+
+    assert_eq!(named, offered);
+}
