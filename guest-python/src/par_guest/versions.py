@@ -48,10 +48,10 @@ def remember(path: list[str] | None = None) -> None:
 
 def make_way(site_packages: str) -> set[str]:
     """Forgets what the layer at `site_packages` replaces; returns the distributions forgotten."""
-    try:
-        entries = os.listdir(site_packages)
-    except OSError:
+    # An agent without dependencies has no layer, and listing what is not there would be recorded.
+    if not os.path.isdir(site_packages):
         return set()
+    entries = os.listdir(site_packages)
     brought = {
         _normalised(entry.removesuffix(_DIST_INFO).partition("-")[0])
         for entry in entries
