@@ -84,6 +84,30 @@ urllib.request.urlopen({url:?}, timeout=20)
     assert_eq!(host.lines(1).await, [format!("outbound denied GET {target} host_not_granted")]);
 }
 
+/// The packages that made a request are on the record, whether it was granted or denied; the agent's own code is none.
+#[tokio::test]
+async fn the_packages_that_made_a_request_are_on_the_record() {
+    let upstream = Upstream::http().await;
+    let fetch = "import urllib.request\ndef fetch(url): return urllib.request.urlopen(url, timeout=20).status\n";
+    let host = agent()
+        .module("inner", fetch)
+        .module("outer", "import inner\ndef fetch(url): return inner.fetch(url)\n")
+        .grant(&upstream.url("api.example", ""))
+        .resolve("api.example", &["127.0.0.1"])
+        .start()
+        .await;
+    let granted = upstream.url("api.example", "/echo");
+    let own = format!("import urllib.request; return urllib.request.urlopen({granted:?}, timeout=20).status");
+
+    assert_eq!(run(&host, &format!("import outer; return outer.fetch({granted:?})")).await["done"], 200);
+    assert!(run(&host, "import outer; outer.fetch('http://other.example/')").await.get("raised").is_some());
+    assert_eq!(run(&host, &own).await["done"], 200);
+
+    let records = host.records(3).await;
+    let packages: Vec<_> = records.iter().map(|record| record.packages.clone()).collect();
+    assert_eq!(packages, [vec!["outer", "inner"], vec!["outer", "inner"], vec![]]);
+}
+
 /// TLS is the host's: an `https` URL works, with the authorities of the host.
 #[tokio::test]
 async fn https_works_with_the_authorities_of_the_host() {

@@ -104,6 +104,17 @@ impl Inside {
         self
     }
 
+    /// Installs a module that no index has.
+    #[must_use]
+    pub fn module(mut self, name: &str, source: &str) -> Self {
+        let layer = self.directory.path().join("layer");
+        let packages = layer.join("lib/python3.14/site-packages");
+        fs_err::create_dir_all(&packages).unwrap();
+        fs_err::write(packages.join(name).with_extension("py"), source).unwrap();
+        self.dependencies = Some(layer);
+        self
+    }
+
     /// Grants requests, and the loopback addresses the servers of tests have.
     #[must_use]
     pub fn grant(mut self, rule: &str) -> Self {

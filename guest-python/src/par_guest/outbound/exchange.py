@@ -9,6 +9,7 @@ from componentize_py_types import Err
 from wit_world.imports import outbound as world
 
 from par_guest.context import current_call
+from par_guest.outbound.callers import packages
 from par_guest.outbound.failures import exception_of, refused
 from par_guest.outbound.wire import Head, NotHTTPError, RequestReader, ResponseWriter
 
@@ -148,7 +149,8 @@ class Connection:
         for header in head.headers:
             values += header
         self.number = next(_numbers)
-        request = world.Request(current_call.get(), b"\0".join(values), body)
+        callers = "\0".join(packages()).encode()
+        request = world.Request(current_call.get(), b"\0".join(values), body, callers)
         world.start(self.number, request)
 
     def answered(self, response: Any) -> bytes:

@@ -11,6 +11,9 @@ use crate::bindings::pixell::agent::outbound as world;
 use crate::outbound::{Answer, Asked, AskedBody, Exchange, Failure, Outbound, Reason};
 use crate::store::State;
 
+/// Longest name of a package. Unit: bytes.
+const LONGEST_NAME: usize = 128;
+
 /// Most exchanges one instance may have open, waiting ones included.
 const OPEN_EXCHANGES: usize = 1024;
 
@@ -85,7 +88,8 @@ impl world::HostWithStore<State> for HasSelf<State> {
                 world::Body::Complete(bytes) => AskedBody::Complete(bytes.into()),
                 world::Body::Pushed(length) => AskedBody::Pushed { length },
             };
-            exchanges.outbound.begin(Asked { head: request.head, body }, flight.as_deref())
+            let packages = named(&request.packages);
+            exchanges.outbound.begin(Asked { head: request.head, body, packages }, flight.as_deref())
         } else if exchanges.open.len() < 2 * OPEN_EXCHANGES {
             exchanges.outbound.too_many(OPEN_EXCHANGES, flight.as_deref())
         } else {
@@ -130,6 +134,13 @@ async fn patiently<T>(timeout_ms: Option<u64>, wait: impl Future<Output = Result
         Some(limit) => timeout(Duration::from_millis(limit), wait).await.unwrap_or_else(|_| Err(Failure::impatient())),
         None => wait.await,
     }
+}
+
+/// The packages the guest names; no more than anybody needs.
+fn named(joined: &[u8]) -> Vec<String> {
+    const MOST: usize = 8;
+    let names = joined.split(|byte| *byte == 0).filter(|name| !name.is_empty()).take(MOST);
+    names.map(|name| String::from_utf8_lossy(&name[..name.len().min(LONGEST_NAME)]).into_owned()).collect()
 }
 
 fn response(answer: Answer) -> world::Response {

@@ -77,6 +77,8 @@ pub(crate) struct Asked {
     /// Method, URL, and the headers, with zero bytes between them.
     pub(crate) head: Vec<u8>,
     pub(crate) body: AskedBody,
+    /// Who asks, as far as the guest can tell: for the record.
+    pub(crate) packages: Vec<String>,
 }
 
 /// The body of a request of the guest.
@@ -84,6 +86,20 @@ pub(crate) struct Asked {
 pub(crate) enum AskedBody {
     Complete(Bytes),
     Pushed { length: Option<u64> },
+}
+
+/// On whose behalf a request is made.
+#[derive(Debug)]
+struct Whose {
+    request_id: Option<Arc<str>>,
+    packages: Vec<String>,
+}
+
+impl Whose {
+    fn record(&self, event: AuditEvent) -> AuditRecord {
+        let record = AuditRecord::at_once(event, self.request_id.clone());
+        AuditRecord { packages: self.packages.clone(), ..record }
+    }
 }
 
 /// The way out for one agent, shared by its instances.
@@ -125,25 +141,24 @@ impl Outbound {
 
     /// Judges a request and lets it out. What is denied has happened to nobody but the record.
     pub(crate) fn begin(&self, asked: Asked, flight: Option<&Flight>) -> Exchange {
-        let request_id = flight.map(Flight::request_id_shared);
-        match self.admit(asked, flight, request_id.as_ref()) {
+        let whose = Whose { request_id: flight.map(Flight::request_id_shared), packages: asked.packages };
+        match self.admit(&asked.head, asked.body, flight, &whose) {
             Ok(sending) => sending.start(),
             Err(failure) => Exchange::failed(failure),
         }
     }
 
-    fn admit(&self, asked: Asked, flight: Option<&Flight>, request_id: Option<&Arc<str>>) -> Result<Sending, Failure> {
-        let mut values = asked.head.split(|byte| *byte == 0);
+    fn admit(&self, head: &[u8], asked: AskedBody, flight: Option<&Flight>, whose: &Whose) -> Result<Sending, Failure> {
+        let mut values = head.split(|byte| *byte == 0);
         let mut text = || std::str::from_utf8(values.next().unwrap_or_default()).unwrap_or("\u{fffd}");
         let (method, url) = (text(), text());
-        let target =
-            OutboundTarget::parse(method, url).map_err(|denial| self.deny("a request", &denial, request_id))?;
-        let denied = |denial: Denial| self.deny(target.to_string(), &denial, request_id);
+        let target = OutboundTarget::parse(method, url).map_err(|denial| self.deny("a request", &denial, whose))?;
+        let denied = |denial: Denial| self.deny(target.to_string(), &denial, whose);
 
         let granted = self.judge(&target).map_err(denied)?;
         let mut headers = headers::request(values).map_err(denied)?;
         self.count(flight).map_err(denied)?;
-        let (body, pushes) = body::sent(asked.body, self.limits().request_bytes).map_err(denied)?;
+        let (body, pushes) = body::sent(asked, self.limits().request_bytes).map_err(denied)?;
         let uri: http::Uri = target.url().as_str().parse().map_err(|_| {
             denied(Denial::new(DenialCode::InvalidUrl, "the URL of the request has a character no request can hold"))
         })?;
@@ -155,7 +170,7 @@ impl Outbound {
         let Revealed { events, scrubber } =
             secrets::reveal(&mut headers, &target, self.grants.secrets(), &self.secrets);
         for event in events {
-            self.audit.record(AuditRecord::at_once(event, request_id.cloned()));
+            self.audit.record(whose.record(event));
         }
         let mut request = Request::new(body);
         *request.method_mut() = http::Method::from_bytes(target.method().as_str().as_bytes())
@@ -165,10 +180,9 @@ impl Outbound {
         Ok(Sending {
             request,
             pushes,
-            allowed: granted,
+            allowed: whose.record(granted),
             host: target.host().to_string(),
             target: target.to_string(),
-            request_id: request_id.cloned(),
             scrubber,
             limits: self.limits(),
             client: self.client.clone(),
@@ -201,9 +215,8 @@ impl Outbound {
         }
     }
 
-    fn deny(&self, target: impl Into<String>, denial: &Denial, request_id: Option<&Arc<str>>) -> Failure {
-        let event = AuditEvent::denied(Capability::Outbound, target, denial);
-        self.audit.record(AuditRecord::at_once(event, request_id.cloned()));
+    fn deny(&self, target: impl Into<String>, denial: &Denial, whose: &Whose) -> Failure {
+        self.audit.record(whose.record(AuditEvent::denied(Capability::Outbound, target, denial)));
         Failure::denied(denial)
     }
 
@@ -211,7 +224,7 @@ impl Outbound {
     pub(crate) fn too_many(&self, most: usize, flight: Option<&Flight>) -> Exchange {
         let sentence = format!("an instance has at most {most} outbound requests open");
         let denial = Denial::new(DenialCode::OutboundBusy, sentence);
-        let request_id = flight.map(Flight::request_id_shared);
-        Exchange::failed(self.deny("a request", &denial, request_id.as_ref()))
+        let whose = Whose { request_id: flight.map(Flight::request_id_shared), packages: Vec::new() };
+        Exchange::failed(self.deny("a request", &denial, &whose))
     }
 }

@@ -40,10 +40,9 @@ pub(super) struct Sending {
     pub(super) request: Request<SentBody>,
     pub(super) pushes: Option<Pushes>,
     /// What goes on the record when it has been made.
-    pub(super) allowed: AuditEvent,
+    pub(super) allowed: AuditRecord,
     pub(super) host: String,
     pub(super) target: String,
-    pub(super) request_id: Option<Arc<str>>,
     pub(super) scrubber: Scrubber,
     pub(super) limits: OutboundLimits,
     pub(super) client: Client<Connector, SentBody>,
@@ -72,14 +71,13 @@ impl Sending {
     pub(super) fn start(self) -> Exchange {
         let (answer_sender, answer) = oneshot::channel();
         let (chunk_sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        let Self { request, pushes, allowed, host, target, request_id, scrubber, limits, client, running, audit } =
-            self;
+        let Self { request, pushes, allowed, host, target, scrubber, limits, client, running, audit } = self;
         let mut record = Record {
             audit,
             target,
             progress: Arc::clone(&request.body().progress),
             began: Instant::now(),
-            record: Some(AuditRecord::at_once(allowed, request_id)),
+            record: Some(allowed),
         };
         let task = tokio::spawn(async move {
             let deadline = Instant::now() + limits.total_timeout;
@@ -273,11 +271,12 @@ impl Record {
 
     /// Secrets the response held are on the record.
     fn reflected(&mut self, scrubber: &mut Scrubber) {
-        let request_id = self.record.as_ref().and_then(|record| record.request_id.clone());
+        let Some(record) = &self.record else { return };
         for name in scrubber.newly_found() {
             let denial = Denial::new(DenialCode::SecretReflected, "the response holds the secret");
             let event = AuditEvent::denied(Capability::Secrets, format!("{name} in {}", self.target), &denial);
-            self.audit.record(AuditRecord::at_once(event, request_id.clone()));
+            let AuditRecord { request_id, packages, .. } = record.clone();
+            self.audit.record(AuditRecord { packages, ..AuditRecord::at_once(event, request_id) });
         }
     }
 

@@ -113,7 +113,7 @@ impl Way {
     }
 
     async fn send_body(&self, head: &[&str], body: AskedBody) -> Result<(u16, Vec<u8>, Bytes), Failure> {
-        let asked = Asked { head: head.join("\0").into_bytes(), body };
+        let asked = Asked { head: head.join("\0").into_bytes(), body, packages: Vec::new() };
         let exchange = self.outbound.begin(asked, None);
         let Answer { status, headers, body } = exchange.answer().await?;
         let mut whole = body.clone().unwrap_or_default().to_vec();
@@ -447,12 +447,14 @@ async fn a_request_is_no_larger_than_allowed() {
         let failure = way.send_body(&head, body).await.unwrap_err();
         assert_eq!((failure.reason, failure.code), (Reason::TooLarge, "outbound_request_too_large"));
     }
-    let asked = Asked { head: head.join("\0").into_bytes(), body: AskedBody::Pushed { length: None } };
+    let asked =
+        Asked { head: head.join("\0").into_bytes(), body: AskedBody::Pushed { length: None }, packages: Vec::new() };
     let exchange = way.outbound.begin(asked, None);
     exchange.push(Bytes::from_static(b"12345678")).await.unwrap();
     assert_eq!(exchange.push(Bytes::from_static(b"9")).await.unwrap_err().reason, Reason::TooLarge);
 
-    let asked = Asked { head: head.join("\0").into_bytes(), body: AskedBody::Pushed { length: Some(3) } };
+    let asked =
+        Asked { head: head.join("\0").into_bytes(), body: AskedBody::Pushed { length: Some(3) }, packages: Vec::new() };
     let exchange = way.outbound.begin(asked, None);
     assert_eq!(exchange.push(Bytes::from_static(b"1234")).await.unwrap_err().reason, Reason::Protocol);
 
@@ -582,7 +584,10 @@ async fn requests_at_once_are_bounded() {
     bench.limits.concurrent_requests = 3;
     let way = bench.build();
     let head = format!("GET\0http://api.example:{}/", server.port).into_bytes();
-    let begin = || way.outbound.begin(Asked { head: head.clone(), body: AskedBody::Complete(Bytes::new()) }, None);
+    let begin = || {
+        way.outbound
+            .begin(Asked { head: head.clone(), body: AskedBody::Complete(Bytes::new()), packages: Vec::new() }, None)
+    };
 
     let exchanges: Vec<_> = (0..20).map(|_| begin()).collect();
     while server.heard().len() < 3 {
