@@ -15,6 +15,7 @@ pub mod install;
 pub mod jobs;
 pub mod lifecycle;
 pub mod locked;
+pub mod native;
 pub mod process;
 pub mod progress;
 pub mod redact;
