@@ -3,7 +3,9 @@
 mod agent;
 mod check;
 mod console;
+mod ending;
 mod error;
+mod healthcheck;
 mod housekeeping;
 mod installing;
 mod locking;
@@ -13,7 +15,6 @@ mod serve;
 mod verdict;
 mod wheelhouse;
 
-use std::error::Error;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -26,15 +27,17 @@ use crate::backend::Backend;
 use crate::boot::{BootClock, BootPhase, BootTimes};
 use crate::cli::{self, LogFormat};
 use crate::config::{self, Config, Environment};
-use crate::exit::Exit;
+use crate::exit::{Exit, ExitCodes, FailureClass};
 use crate::grants;
 use crate::health::Health;
 use crate::lifecycle::Phase;
+use crate::memory::{self, Memory};
 use crate::process;
 use crate::signals::{Signal, Signals};
 use crate::telemetry::{Settings, Telemetry, events};
 use agent::Agent;
 use console::Console;
+use ending::Ending;
 use error::{BootError, Broken};
 use housekeeping::Housekeeping;
 use serve::Ports;
@@ -159,6 +162,12 @@ fn ended(outcome: Result<String, BootError>) -> Exit {
     }
 }
 
+/// Asks the process in this container how it is, as an orchestrator does where there is no `curl`.
+#[must_use]
+pub fn healthcheck() -> Exit {
+    ended(healthcheck::ask(&Environment::of_process()))
+}
+
 /// Explains why there is nothing to ask.
 #[must_use]
 pub fn status() -> Exit {
@@ -181,32 +190,41 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         Ok(signals) => signals,
         Err(error) => return report(&BootError::System(error)),
     };
+    let failures = config::failures_of(environment);
+    // A person who tries things out is not a container in a loop.
+    if !order.interactive {
+        ending::count(&failures);
+    }
     let mut config = match Config::parse(environment) {
         Ok(config) => config,
         Err(mistakes) => {
             console.end();
             mistakes.log();
-            return back_off(config::back_off_of(environment), &mut signals).await;
+            if environment.is_empty() {
+                ending::explain();
+            }
+            return ending::back_off(&failures, ExitCodes::One.failed(FailureClass::Configuration), &mut signals).await;
         }
     };
     log.set_quiet(console.shows_progress());
     log_configuration(&config);
 
     let health = Health::default();
+    let ending = Ending { failures: &failures, codes: config.boot.exit_codes, health: &health, console };
     if let Some(path) = &config.audit_file
         && let Err(error) = audit.write_to(path, log)
     {
-        return boot_failed(&error.into(), &config, &health, console, &mut signals).await;
+        return ending.boot_failed(&error.into(), &mut signals).await;
     }
     let policy = match grants::policy(config.policy.as_ref(), config.observing) {
         Ok(policy) => policy,
-        Err(error) => return boot_failed(&error.into(), &config, &health, console, &mut signals).await,
+        Err(error) => return ending.boot_failed(&error.into(), &mut signals).await,
     };
     config.limits = policy.limits.over(config.limits);
     log.limit_agent(config.limits.log_lines_per_second);
     let mut ports = match Ports::open(&config, &health) {
         Ok(ports) => ports,
-        Err(error) => return boot_failed(&error, &config, &health, console, &mut signals).await,
+        Err(error) => return ending.boot_failed(&error, &mut signals).await,
     };
     let mut clock = BootClock::new(order.started);
     let deadline = tokio::time::Instant::from_std(order.started) + config.boot.startup_timeout;
@@ -214,6 +232,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         biased;
         signal = signals.next() => {
             log_signal(signal, &health);
+            ending::take_back(&failures);
             tracing::info!("{}", events::SHUTDOWN_COMPLETE);
             return Exit::Done;
         }
@@ -224,11 +243,12 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
     // The ports stay open during the wait of a failed boot: health answers 503 until the exit.
     let agent = match booted {
         Ok(agent) => agent,
-        Err(error) => return boot_failed(&error, &config, &health, console, &mut signals).await,
+        Err(error) => return ending.boot_failed(&error, &mut signals).await,
     };
 
     log.limit_agent(agent.log_lines_per_second);
     health.lifecycle().advance(Phase::Ready);
+    ending::forget(&failures);
     log_ready(&config, &clock.times());
     console.ready(&config, &agent.package.manifest, agent.served);
     log.set_quiet(false);
@@ -244,9 +264,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         error = ports.failed() => Broken::Surface(error),
         reason = agent.backend.failed() => Broken::Sandbox(reason),
     };
-    health.lifecycle().advance(Phase::Failed);
-    tracing::error!(error = &broken as &dyn Error, exit_code = Exit::Failed.code(), "{}", events::SURFACE_FAILED);
-    Exit::Failed
+    ending.broke(&broken)
 }
 
 /// Loads the agent while the REST port already answers, then opens what it needs.
@@ -259,6 +277,7 @@ async fn boot(
     clock: &mut BootClock,
     console: &Console,
 ) -> Result<Agent, BootError> {
+    enough_memory(config)?;
     let source = agent::source(typed, config)?;
     let agent = tokio::select! {
         loaded = agent::load(config, policy, audit, source, clock, console) => loaded?,
@@ -275,6 +294,32 @@ async fn boot(
     }
     ports.describe(&agent, &times);
     Ok(agent)
+}
+
+/// Whether there is memory for what the configuration asks for; said before any work.
+fn enough_memory(config: &Config) -> Result<(), BootError> {
+    let Some(memory) = Memory::look() else { return Ok(()) };
+    let limits = &config.limits;
+    tracing::info!(
+        source = memory.source,
+        limit_bytes = memory.limit,
+        available_bytes = memory.available,
+        needed_bytes = memory::needed(limits),
+        "{}",
+        events::MEMORY_CHECKED
+    );
+    memory.suffices(limits)?;
+    if !memory.holds_all(limits) {
+        tracing::warn!(
+            source = memory.source,
+            limit_bytes = memory.limit,
+            instances = limits.instances.get(),
+            memory_bytes = limits.memory.bytes(),
+            "{}",
+            events::MEMORY_OVERCOMMITTED
+        );
+    }
+    Ok(())
 }
 
 /// Lets requests in flight finish, then the agent, and removes what was unpacked.
@@ -300,45 +345,6 @@ async fn shut_down(config: &Config, ports: Ports, agent: Agent, health: &Health,
     health.lifecycle().advance(Phase::Stopped);
     tracing::info!("{}", events::SHUTDOWN_COMPLETE);
     Exit::Done
-}
-
-/// Tells why there is no agent, and waits before the exit when this is not the first time.
-async fn boot_failed(
-    error: &BootError,
-    config: &Config,
-    health: &Health,
-    console: &Console,
-    signals: &mut Signals,
-) -> Exit {
-    health.lifecycle().advance(Phase::Failed);
-    console.end();
-    let (hint, traceback) = (error.hint(), error.traceback());
-    let cause = error as &dyn Error;
-    if let Some(event) = error.event() {
-        tracing::error!(error = cause, hint, traceback, "{event}");
-    }
-    let phase = error.phase().map(BootPhase::as_str);
-    tracing::error!(phase, error = cause, hint, exit_code = Exit::Failed.code(), "{}", events::BOOT_FAILED);
-    back_off(config.boot.back_off().map(|wait| (config.boot.failures, wait)), signals).await
-}
-
-/// Waits before a failed exit, so that a container that is started again and again does not
-/// spin. A signal ends the wait.
-async fn back_off(wait: Option<(u32, Duration)>, signals: &mut Signals) -> Exit {
-    if let Some((failure_count, wait)) = wait {
-        tracing::error!(
-            failure_count,
-            backoff_seconds = wait.as_secs(),
-            exit_code = Exit::Failed.code(),
-            "{}",
-            events::BOOT_BACK_OFF
-        );
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            signal = signals.next() => tracing::info!(signal = signal.as_str(), "{}", events::SIGNAL_RECEIVED),
-        }
-    }
-    Exit::Failed
 }
 
 fn log_configuration(config: &Config) {
@@ -372,6 +378,7 @@ fn log_ready(config: &Config, times: &BootTimes) {
         rest_port = config.ports.rest.get(),
         a2a_port = config.ports.a2a.get(),
         boot_ms = times.total_ms(),
+        memory_bytes = memory::resident(),
         phases_ms.download = download,
         phases_ms.extract = extract,
         phases_ms.install = install,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::memory;
 use crate::telemetry::events;
 
 /// One phase of a boot.
@@ -69,7 +70,13 @@ impl BootClock {
         let spent = begun.elapsed();
         self.spent[phase as usize] += spent;
         if result.is_ok() {
-            tracing::info!(phase = phase.as_str(), duration_ms = milliseconds(spent), "{}", events::BOOT_PHASE);
+            tracing::info!(
+                phase = phase.as_str(),
+                duration_ms = milliseconds(spent),
+                memory_bytes = memory::resident(),
+                "{}",
+                events::BOOT_PHASE
+            );
         }
         result
     }

@@ -48,7 +48,7 @@ Examples:
   AGENT_APP_ID=my-agent AGENT_PACKAGE_PATH=/app/agent.apkg par
       The same from variables alone, as in a container.
 
-Exit codes: 0 after a signal, 1 when anything failed, 2 and 3 for findings of `par grants` and
+Exit codes: 0 after a signal, 1 when anything failed (10 to 19 by class with PAR_EXIT_CODES=by_class), 2 and 3 for findings of `par grants` and
 `par policy`, 64 for wrong arguments, 130 and 143 when a second signal cut the end short. docs/errors.md explains the messages.";
 
 /// The command line.
@@ -114,6 +114,8 @@ pub enum Command {
         #[command(subcommand)]
         command: PolicyCommand,
     },
+    /// Ask the process in this container how it is: exits with 0 when `/health` on `REST_PORT` answers 200, else with 1.
+    Healthcheck,
     /// PAR has no control plane to ask; use `/health`.
     #[command(hide = true)]
     Status,

@@ -23,11 +23,11 @@ use par_policy::{InstanceCount, Limits, MemoryLimit, OutOfRange, RequestTimeout}
 use par_sandbox::Roots;
 
 pub use base_path::BasePath;
-pub use boot::{Boot, back_off_of};
+pub use boot::{Boot, failures_of};
 pub use mistake::{Mistake, Mistakes, Remark};
 pub use package::Package;
 pub use policy::{Observing, PolicySource};
-pub use ports::{Port, Ports};
+pub use ports::{Port, Ports, rest_port_of};
 pub use raw::{Environment, Places, operator_variable};
 
 use crate::fetch::FetchSettings;

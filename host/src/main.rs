@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Some(Command::Wheelhouse { command, directory }) => app::wheelhouse(&command, directory),
         Some(Command::Grants(arguments)) => app::grants(&arguments),
         Some(Command::Policy { command }) => app::policy(&command),
+        Some(Command::Healthcheck) => app::healthcheck(),
         Some(Command::Status) => app::status(),
     };
     exit.into()

@@ -22,6 +22,7 @@ mod endurance;
 mod enforcement;
 mod examples;
 mod extensions;
+mod failing;
 mod fetch;
 mod fetch_s3;
 mod fetched;

@@ -12,10 +12,12 @@ use par_sandbox::StartError;
 use crate::audit::AuditFileError;
 use crate::boot::BootPhase;
 use crate::config::Mistakes;
+use crate::exit::FailureClass;
 use crate::fetch::{FetchError, NotAPackageUrl};
 use crate::grants::GrantError;
 use crate::install::InstallError;
 use crate::install::wheelhouse::WheelhouseError;
+use crate::memory::TooLittle;
 use crate::review::judge::NotAQuestion;
 use crate::review::suggest::NotARecord;
 use crate::surfaces::serve::{BindError, ServeError};
@@ -83,6 +85,16 @@ pub(super) enum BootError {
     StartupTimeout(Duration),
     #[error("the boot took {} ms, more than the hard limit of {} ms", .took.as_millis(), .limit.as_millis())]
     HardLimit { took: Duration, limit: Duration },
+    #[error(transparent)]
+    Memory(#[from] TooLittle),
+    #[error("`/health` on port {port} answers {status}")]
+    Unhealthy { port: u16, status: String },
+    #[error("`/health` on port {port} does not answer")]
+    Silent {
+        port: u16,
+        #[source]
+        source: io::Error,
+    },
     #[error("a task of the boot broke off")]
     Broke(#[source] tokio::task::JoinError),
     #[error("the system refuses what PAR needs to start")]
@@ -108,7 +120,35 @@ impl BootError {
             Self::Bind(_) => {
                 Some("free the port, or choose another with `REST_PORT`, `A2A_PORT` or `UI_PORT`".to_owned())
             }
+            Self::Memory(_) => Some("give the container more memory, or set `PAR_INSTANCES` lower".to_owned()),
+            Self::Unhealthy { .. } => Some("the log of the process says why".to_owned()),
             _ => None,
+        }
+    }
+
+    /// Who has to do something about it.
+    pub(super) const fn class(&self) -> FailureClass {
+        match self {
+            Self::Fetch(_) => FailureClass::Fetch,
+            Self::Package(_) | Self::Site(_) => FailureClass::Package,
+            Self::Grants(GrantError::Policy(_) | GrantError::ReadPolicy { .. } | GrantError::ObserveRefused) => {
+                FailureClass::Configuration
+            }
+            Self::Grants(_) => FailureClass::Capabilities,
+            Self::Install(
+                InstallError::Guest { .. }
+                | InstallError::NoUv { .. }
+                | InstallError::RunUv { .. }
+                | InstallError::UvVersion { .. }
+                | InstallError::NoInterpreter,
+            ) => FailureClass::Machine,
+            Self::Install(_) => FailureClass::Dependencies,
+            Self::Sandbox(StartError::Agent { .. } | StartError::Lost) => FailureClass::Agent,
+            Self::Bind(_) | Self::Serve(_) => FailureClass::Port,
+            Self::StartupTimeout(_) | Self::HardLimit { .. } => FailureClass::Time,
+            Self::Memory(_) => FailureClass::Memory,
+            Self::Cache { .. } | Self::Sandbox(_) | Self::Broke(_) | Self::System(_) => FailureClass::Machine,
+            _ => FailureClass::Configuration,
         }
     }
 

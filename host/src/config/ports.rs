@@ -3,7 +3,8 @@
 use std::fmt;
 use std::num::NonZeroU16;
 
-use super::mistake::Expected;
+use super::mistake::{Expected, Mistakes};
+use super::raw::Environment;
 use super::reader::{Reader, boolean, whole};
 use super::variables as v;
 
@@ -32,6 +33,15 @@ impl fmt::Display for Port {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(formatter)
     }
+}
+
+/// The port of the REST surface, whatever else is wrong with the environment.
+///
+/// # Errors
+/// The mistake in it.
+pub fn rest_port_of(environment: &Environment) -> Result<Port, Mistakes> {
+    let mut reader = Reader::new(environment);
+    reader.value(&v::REST_PORT, Port::parse).ok_or(Mistakes(reader.mistakes))
 }
 
 /// Where the surfaces listen. Ports that are bound at the same time differ.

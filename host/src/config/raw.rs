@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use super::variables::{AGENT_APP_ID, DEPLOYMENT_ID, LOG_LEVEL, VARIABLES};
+use super::variables::{AGENT_APP_ID, AGENT_PACKAGE_PATH, DEPLOYMENT_ID, LOG_LEVEL, PACKAGE_URL, VARIABLES};
 use crate::install::PASSED_TO_RESOLVER;
 use crate::redact::Secret;
 use crate::telemetry::Level;
@@ -90,6 +90,12 @@ impl Environment {
     #[must_use]
     pub fn log_level(&self) -> Level {
         self.get(LOG_LEVEL.name).and_then(OsStr::to_str).and_then(Level::parse).unwrap_or(Level::Info)
+    }
+
+    /// Whether not even the least was set: no identity and no package.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        [&AGENT_APP_ID, &AGENT_PACKAGE_PATH, &PACKAGE_URL].iter().all(|variable| self.get(variable.name).is_none())
     }
 
     #[cfg(test)]

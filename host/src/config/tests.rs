@@ -37,7 +37,7 @@ fn an_identity_is_all_it_takes() {
     assert_eq!(config.boot.budget, Duration::from_secs(5));
     assert_eq!(config.boot.hard_limit, None);
     assert_eq!(config.boot.startup_timeout, Duration::from_secs(300));
-    assert_eq!(config.boot.back_off(), None);
+    assert_eq!(config.boot.failures, 0);
     assert_eq!(config.drain_timeout, Duration::from_secs(30));
     assert_eq!(config.limits.memory, MemoryLimit::DEFAULT);
     assert_eq!(config.limits.request_timeout, RequestTimeout::DEFAULT);
@@ -243,6 +243,7 @@ fn boot_times_are_numbers_and_the_hard_limit_is_a_multiple_of_the_budget() {
         ("BOOT_HARD_LIMIT_MULTIPLIER", &["-1", "x", "nan"][..]),
         ("STARTUP_TIMEOUT_SEC", &["0", "-1", "x"][..]),
         ("BOOT_FAILURE_COUNT", &["-1", "x", "1.5"][..]),
+        ("PAR_EXIT_CODES", &["", "two", "By_Class"][..]),
         ("TEST_BOOT_DELAY_MS", &["-1", "x"][..]),
         ("GRACEFUL_SHUTDOWN_TIMEOUT_SEC", &["-1", "x"][..]),
         ("REQUEST_TIMEOUT_SEC", &["0", "86401", "x"][..]),
@@ -259,7 +260,7 @@ fn boot_times_are_numbers_and_the_hard_limit_is_a_multiple_of_the_budget() {
 fn names_of_earlier_runtimes_work() {
     let boot = config([("BOOT_TEST_DELAY_MS", "50"), ("BOOT_RETRY_COUNT", "2")]).boot;
 
-    assert_eq!((boot.test_delay, boot.back_off()), (Duration::from_millis(50), Some(Duration::from_secs(4))));
+    assert_eq!((boot.test_delay, boot.failures), (Duration::from_millis(50), 2));
     assert_eq!(mistaken([("BOOT_RETRY_COUNT", "x")]), ["BOOT_RETRY_COUNT"]);
 }
 
@@ -344,11 +345,13 @@ fn the_log_knows_identity_and_level_before_the_configuration_is_checked() {
 
 #[test]
 fn a_refused_configuration_still_says_how_long_to_wait() {
-    let wait = |count| back_off_of(&Environment::of_pairs([("BOOT_FAILURE_COUNT", count)]));
+    let cache = tempfile::tempdir().unwrap();
+    let cache = cache.path().to_str().unwrap();
+    let wait = |count| failures_of(&Environment::of_pairs([("BOOT_FAILURE_COUNT", count), ("PAR_CACHE_DIR", cache)]));
 
-    assert_eq!(wait("2"), Some((2, Duration::from_secs(4))));
-    assert_eq!(wait("0"), None);
-    assert_eq!(wait("x"), None);
+    assert_eq!(wait("2").back_off(), Some(Duration::from_secs(4)));
+    assert_eq!(wait("0").back_off(), None);
+    assert_eq!(wait("x").back_off(), None);
 }
 
 #[test]

@@ -135,7 +135,9 @@ variables! {
     STARTUP_TIMEOUT_SEC = Value("300"), "s",
         "PAR exits when it is not ready after this time.";
     BOOT_FAILURE_COUNT or BOOT_RETRY_COUNT = Value("0"), "count",
-        "Boots that failed before this one. When one more fails, PAR waits min(60, 2^count) s before it exits.";
+        "Boots that failed before this one; the count kept in `PAR_CACHE_DIR`, where that is set, wins if it is larger. When one more fails, PAR waits min(60, 2^count) s before it exits.";
+    PAR_EXIT_CODES = Value("one"), "one or by_class",
+        "Whether every failure exits with 1, or each class of failures with its own code.";
     GRACEFUL_SHUTDOWN_TIMEOUT_SEC = Value("30"), "s",
         "Longest time requests in flight get to finish after TERM or INT.";
     REQUEST_TIMEOUT_SEC = Value("30"), "s",

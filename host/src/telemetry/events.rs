@@ -12,6 +12,12 @@ pub const CONFIGURATION_READ: &str = "Configuration read";
 pub const RUNTIME_STARTING: &str = "Starting three-surface runtime";
 /// Neither a path nor a URL was given.
 pub const NO_PACKAGE: &str = "No package source provided: PACKAGE_URL env var or package_path required";
+/// How much memory there is, before any work.
+pub const MEMORY_CHECKED: &str = "Memory checked";
+/// The instances may use more together than the container may, and then it is killed.
+pub const MEMORY_OVERCOMMITTED: &str = "Instances may use more memory than there is";
+/// There is no place to keep how many boots failed.
+pub const FAILURES_NOT_KEPT: &str = "Failed boots are not counted";
 /// The package is being read.
 pub const PACKAGE_LOADING: &str = "Loading agent package";
 /// A package of another machine is wanted.
