@@ -120,3 +120,20 @@ async fn a_blocked_instance_does_not_stall_the_others() {
         assert_eq!(text.matches("word").count(), 3);
     }
 }
+#[tokio::test]
+async fn an_agent_streams_what_a_model_says_with_openai() {
+    let setup = asking("openai==3.54.0\n").await;
+
+    for path in ["/openai/async", "/openai/sync"] {
+        streams_word_by_word(&setup, path).await;
+    }
+}
+
+#[tokio::test]
+async fn an_agent_streams_what_a_model_says_with_anthropic() {
+    let setup = asking("anthropic==2.12.0\n").await;
+
+    for path in ["/anthropic/async", "/anthropic/sync"] {
+        streams_word_by_word(&setup, path).await;
+    }
+}
