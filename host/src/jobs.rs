@@ -103,6 +103,7 @@ impl SandboxJobs {
                 rest: Some(RestEntry::Application("job:app".to_owned())),
                 actions: None,
                 ui: None,
+                a2a: None,
                 base_path: String::new(),
             },
             scratch: package.path().to_owned(),

@@ -41,6 +41,7 @@ mod review;
 mod review_page;
 mod rows;
 mod sandbox;
+mod sdk;
 mod signatures;
 mod sources;
 mod streaming;

@@ -208,6 +208,7 @@ impl Inside {
                 rest: Some(RestEntry::Application("main:app".to_owned())),
                 actions: None,
                 ui: None,
+                a2a: None,
                 base_path: String::new(),
             },
             scratch: self.directory.path().to_owned(),

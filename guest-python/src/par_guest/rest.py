@@ -34,6 +34,14 @@ def application(name: str, python_path: Iterable[str] = ()) -> Served:
     Raises [`LoadFailure`][par_guest.loading.LoadFailure] for anything that is not one.
     """
     _, found = resolve_any(name, _APPLICATION_DEFAULTS, python_path)
+    return served(found, name)
+
+
+def served(found: object, name: str) -> Served:
+    """The application that `found`, which the manifest calls `name`, is or makes.
+
+    Raises [`LoadFailure`][par_guest.loading.LoadFailure] for anything that is not one.
+    """
     return _served(adapt(found, name))
 
 

@@ -15,10 +15,11 @@ from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import lifecycle as world
 from wit_world.exports.actions import Parameters_Json
+from wit_world.exports.http import Surface
 from wit_world.imports import log
 from wit_world.imports.failure import Failure, Reason
 
-from par_guest import actions, logs, outbound, platform_fixes, rest, restoring, versions
+from par_guest import a2a_http, actions, logs, outbound, platform_fixes, rest, restoring, versions
 from par_guest.asgi import HttpCall, background_work
 from par_guest.context import current_call
 from par_guest.failures import failure_of, load_failure
@@ -48,6 +49,7 @@ class _Agent:
     def __init__(self) -> None:
         self.rest: rest.Served | None = None
         self.ui: rest.Served | None = None
+        self.a2a: rest.Served | None = None
         self.actions = actions.Actions()
         self.lifespans: list[Lifespan] = []
 
@@ -95,7 +97,7 @@ class Http(exports.Http):
     """`http`: one request."""
 
     def handle(self, request: Any) -> Any:
-        served = _agent.ui if request.ui else _agent.rest
+        served = _agent.rest if request.surface is Surface.REST else _other(request.surface)
         if served is None:
             return _refuse("the agent has no such surface")
         return HttpCall(served.asgi, request, served.lifespan.state)
@@ -119,6 +121,10 @@ class Actions(exports.Actions):
             raise Err(failure_of(error)) from None
 
 
+def _other(surface: Surface) -> rest.Served | None:
+    return _agent.ui if surface is Surface.UI else _agent.a2a
+
+
 async def _refuse(message: str) -> Any:
     raise Err(Failure(Reason.PROTOCOL, message, ""))
 
@@ -140,8 +146,11 @@ def _load(spec: world.AgentSpec) -> world.AgentDescription:
         _agent.lifespans.append(_agent.rest.lifespan)
     if spec.ui is not None:
         _agent.ui = rest.application(spec.ui, paths)
-        if _agent.rest is None or _agent.ui.asgi is not _agent.rest.asgi:
-            _agent.lifespans.append(_agent.ui.lifespan)
+        _add_lifespan(_agent.ui, _agent.rest)
+    if spec.a2a is not None:
+        card = {"name": spec.name, "version": spec.version, "description": spec.description}
+        _agent.a2a = a2a_http.load(spec.a2a.entry, spec.a2a.port, card, paths)
+        _add_lifespan(_agent.a2a, _agent.rest, _agent.ui)
     if spec.actions is not None:
         _agent.actions = actions.load(spec.actions, paths)
         warnings.extend(_agent.actions.warnings)
@@ -152,11 +161,18 @@ def _load(spec: world.AgentSpec) -> world.AgentDescription:
     return world.AgentDescription(
         rest=_agent.rest.kind if _agent.rest else "",
         ui=_agent.ui.kind if _agent.ui else "",
+        a2a=_agent.a2a.kind if _agent.a2a else "",
         actions=_agent.actions.names,
         lifespan=any(lifespan.wanted for lifespan in _agent.lifespans),
         modules=len(sys.modules),
         warnings=warnings,
     )
+
+
+def _add_lifespan(served: rest.Served, *before: rest.Served | None) -> None:
+    """One application may serve several surfaces; it is started and stopped once."""
+    if not any(other is not None and other.asgi is served.asgi for other in before):
+        _agent.lifespans.append(served.lifespan)
 
 
 def _emit(level: str, logger: str, message: str, traceback: str | None, call: int | None) -> None:

@@ -131,20 +131,13 @@ pub(super) async fn load(
 
 /// Which surfaces of the package are served.
 fn served(manifest: &Manifest) -> Surfaces {
-    let a2a = match &manifest.a2a {
-        Some(A2aEntry::Service(_) | A2aEntry::WithoutActions) => true,
-        Some(A2aEntry::HttpServer(_)) | None => false,
-    };
-    Surfaces { rest: manifest.rest.is_some(), a2a, ui: manifest.ui.is_some() }
+    Surfaces { rest: manifest.rest.is_some(), a2a: manifest.a2a.is_some(), ui: manifest.ui.is_some() }
 }
 
 /// What the package has and nobody will reach. Said aloud: a missing surface must not look like
 /// one that works.
 fn not_served(manifest: &Manifest) -> impl Iterator<Item = &'static str> {
-    let http = matches!(manifest.a2a, Some(A2aEntry::HttpServer(_)))
-        .then_some("`a2a.http_server` in `agent.yaml` is not served by this version");
-    let exports = (!manifest.exports.is_empty()).then_some("`exports` in `agent.yaml` are not served by this version");
-    http.into_iter().chain(exports)
+    (!manifest.exports.is_empty()).then_some("`exports` in `agent.yaml` are not served by this version").into_iter()
 }
 
 async fn fetched(config: &Config, source: PackageSource, console: &Console) -> Result<VerifiedPackage, BootError> {
@@ -254,6 +247,10 @@ fn agent_spec(config: &Config, manifest: &Manifest) -> AgentSpec {
         Some(A2aEntry::Service(entry)) => Some(entry.to_string()),
         Some(A2aEntry::HttpServer(_) | A2aEntry::WithoutActions) | None => None,
     };
+    let a2a = match &manifest.a2a {
+        Some(A2aEntry::HttpServer(entry)) => Some((entry.to_string(), config.ports.a2a.get())),
+        Some(A2aEntry::Service(_) | A2aEntry::WithoutActions) | None => None,
+    };
     let ui = match manifest.ui.as_ref().map(|ui| &ui.source) {
         Some(UiSource::Application(entry)) => Some(entry.to_string()),
         Some(UiSource::Files(_)) | None => None,
@@ -266,6 +263,7 @@ fn agent_spec(config: &Config, manifest: &Manifest) -> AgentSpec {
         rest,
         actions,
         ui,
+        a2a,
         base_path: config.base_path.prefix().to_string(),
     }
 }

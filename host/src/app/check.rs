@@ -62,7 +62,7 @@ fn surfaces(manifest: &Manifest) -> [(&'static str, String); 3] {
     });
     let a2a = manifest.a2a.as_ref().map(|a2a| match a2a {
         A2aEntry::Service(entry) => format!("actions of {entry}"),
-        A2aEntry::HttpServer(entry) => format!("HTTP application {entry}, not served by this version"),
+        A2aEntry::HttpServer(entry) => format!("HTTP application {entry}"),
         A2aEntry::WithoutActions => "on, without actions".to_owned(),
     });
     let ui = manifest.ui.as_ref().map(|ui| match &ui.source {

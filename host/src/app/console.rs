@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
-use par_apkg::manifest::{Manifest, Ui};
+use par_apkg::manifest::{A2aEntry, Manifest, Ui};
 use par_sandbox::AuditSink;
 
 use super::installing::Downloads;
@@ -131,7 +131,11 @@ impl Console {
         let below = |ui: &Ui| config.base_path.join(&format!("{}/ui/", ui.base_path.as_str().trim_end_matches('/')));
         let mut lines = vec![String::new()];
         lines.push(format!("  REST  {rest}{}", config.base_path.join("/")));
-        lines.extend(served.a2a.then(|| format!("  A2A   localhost:{} (gRPC)", config.ports.a2a)));
+        let a2a = match manifest.a2a {
+            Some(A2aEntry::HttpServer(_)) => format!("  A2A   http://localhost:{}/", config.ports.a2a),
+            _ => format!("  A2A   localhost:{} (gRPC)", config.ports.a2a),
+        };
+        lines.extend(served.a2a.then_some(a2a));
         lines.extend(manifest.ui.as_ref().map(|manifest| format!("  UI    {ui}{}", below(manifest))));
         lines.push(String::new());
         if self.watch.is_some() {

@@ -7,13 +7,14 @@ use std::time::Instant;
 use futures::FutureExt;
 use futures::future::{join_all, select_all};
 use par_apkg::Package;
-use par_apkg::manifest::{RestEntry, UiSource};
+use par_apkg::manifest::{A2aEntry, RestEntry, UiSource};
 
 use super::agent::{Agent, blocking};
 use super::error::BootError;
 use crate::boot::BootTimes;
 use crate::config::{Config, Port};
 use crate::health::{Health, Standing, SurfaceName};
+use crate::surfaces::a2a::http::A2aHttp;
 use crate::surfaces::a2a::{A2a, A2aAgent};
 use crate::surfaces::rest::{Application, Meta, Mounted, RequestLimits, Rest};
 use crate::surfaces::route::Routes;
@@ -86,6 +87,14 @@ impl Ports {
     fn serve_a2a(&mut self, config: &Config, agent: &Agent) -> Result<(), BootError> {
         let manifest = &agent.package.manifest;
         let bound = Bound::bind(SurfaceName::A2a.as_str(), everywhere(config.ports.a2a))?;
+        if let Some(A2aEntry::HttpServer(_)) = manifest.a2a {
+            let app_id = Arc::clone(&self.routes.agent_app_id);
+            let limits = RequestLimits { body_bytes: Some(config.a2a_message_bytes as u64), ..self.limits };
+            let a2a = A2aHttp::new(app_id, limits, self.health.clone(), Arc::clone(&agent.backend));
+            self.servers.push(bound.serve(Arc::new(a2a), Protocol::Http, Limits::default()));
+            self.health.set(SurfaceName::A2a, Standing::Up);
+            return Ok(());
+        }
         let a2a = A2a::new(A2aAgent {
             app_id: Arc::clone(&self.routes.agent_app_id),
             name: manifest.name.to_string(),

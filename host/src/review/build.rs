@@ -329,7 +329,7 @@ fn surfaces(manifest: &Manifest) -> Vec<SurfaceFact> {
     });
     let a2a = manifest.a2a.as_ref().map(|a2a| match a2a {
         A2aEntry::Service(entry) => format!("actions of {entry}"),
-        A2aEntry::HttpServer(entry) => format!("nothing: the application {entry} is not served by this version"),
+        A2aEntry::HttpServer(entry) => format!("the application {entry}, over HTTP"),
         A2aEntry::WithoutActions => "a surface without actions".to_owned(),
     });
     let ui = manifest.ui.as_ref().map(|ui| match &ui.source {

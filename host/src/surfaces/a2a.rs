@@ -1,4 +1,5 @@
-//! The A2A port: `pixell.agent.AgentService` and `grpc.health.v1`, over HTTP/2 without TLS.
+//! The A2A port: `pixell.agent.AgentService` and `grpc.health.v1`, over HTTP/2 without TLS; or, in [`http`], the
+//! application of an agent that speaks A2A over HTTP.
 //!
 //! The standard A2A protocol (JSON-RPC over HTTP, agent card) is no gRPC service: its place is
 //! on the REST port, beside [`rest`](crate::surfaces::rest); see `docs/surfaces.md`.
@@ -6,6 +7,7 @@
 pub mod codec;
 mod deadline;
 mod health;
+pub mod http;
 mod invoke;
 pub mod proto;
 mod service;
@@ -13,8 +15,8 @@ mod service;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use ::http::uri::PathAndQuery;
+use ::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
@@ -60,7 +62,7 @@ impl A2a {
     /// The surface for `agent`.
     #[must_use]
     pub fn new(agent: A2aAgent) -> Self {
-        let prefix = format!("/agents/{}/a2a", agent.app_id);
+        let prefix = prefix(&agent.app_id);
         let (most, health) = (agent.message_bytes, agent.health.clone());
         let agent = AgentServiceServer::new(AgentService::new(agent))
             .accept_compressed(CompressionEncoding::Gzip)
@@ -99,6 +101,11 @@ impl Serve for A2a {
         word_as_grpc_python(response.headers_mut());
         response
     }
+}
+
+/// What load balancers that route by path leave in front of it.
+fn prefix(app_id: &str) -> String {
+    format!("/agents/{app_id}/a2a")
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

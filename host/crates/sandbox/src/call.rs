@@ -17,6 +17,8 @@ pub enum Surface {
     Rest,
     /// The application of `ui.entry`.
     Ui,
+    /// The application of `a2a.http_server`.
+    A2a,
 }
 
 /// The body of a request.

@@ -42,8 +42,12 @@ pub(crate) fn request(
             world::Body::Streamed(StreamReader::new(&mut store, source)?)
         }
     };
-    let ui = matches!(surface, Surface::Ui);
-    Ok(world::Request { id, ui, head: joined_head(&head, &root_path, client, server), body })
+    let surface = match surface {
+        Surface::Rest => world::Surface::Rest,
+        Surface::Ui => world::Surface::Ui,
+        Surface::A2a => world::Surface::A2a,
+    };
+    Ok(world::Request { id, surface, head: joined_head(&head, &root_path, client, server), body })
 }
 
 /// The head as `wit/http.wit` lays it out.

@@ -114,6 +114,8 @@ pub struct AgentSpec {
     pub actions: Option<String>,
     /// The application that renders the UI.
     pub ui: Option<String>,
+    /// The application that speaks A2A over HTTP, and the port it is served on.
+    pub a2a: Option<(String, u16)>,
     /// The prefix under which the agent is served, `""` at the root.
     pub base_path: String,
 }
@@ -125,6 +127,8 @@ pub struct AgentDescription {
     pub rest: String,
     /// `asgi`, `wsgi` or empty.
     pub ui: String,
+    /// How A2A over HTTP is served: `asgi`, `wsgi` or empty.
+    pub a2a: String,
     /// Names of the registered actions.
     pub actions: Vec<String>,
     /// Imported modules.
@@ -268,6 +272,7 @@ fn world_spec(agent: AgentSpec) -> world::AgentSpec {
         }),
         actions: agent.actions,
         ui: agent.ui,
+        a2a: agent.a2a.map(|(entry, port)| world::A2aApplication { entry, port }),
         base_path: agent.base_path,
     }
 }
@@ -277,6 +282,6 @@ fn guest_path(relative: &str) -> String {
 }
 
 fn describe(found: world::AgentDescription) -> AgentDescription {
-    let world::AgentDescription { rest, ui, actions, lifespan: _, modules, warnings } = found;
-    AgentDescription { rest, ui, actions, modules, warnings }
+    let world::AgentDescription { rest, ui, a2a, actions, lifespan: _, modules, warnings } = found;
+    AgentDescription { rest, ui, a2a, actions, modules, warnings }
 }

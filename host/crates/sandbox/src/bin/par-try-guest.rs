@@ -74,6 +74,7 @@ fn agent(application: &str) -> AgentSpec {
         rest: Some(RestEntry::Application(application.to_owned())),
         actions: None,
         ui: None,
+        a2a: None,
         base_path: String::new(),
     }
 }
