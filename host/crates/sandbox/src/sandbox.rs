@@ -163,6 +163,7 @@ pub struct SandboxSpec {
 #[derive(Clone)]
 pub struct Sandbox {
     pool: Arc<Pool>,
+    outbound: Arc<Outbound>,
 }
 
 impl Sandbox {
@@ -212,13 +213,13 @@ impl Sandbox {
             mounts,
             spec,
             scratch,
-            outbound,
+            outbound: Arc::clone(&outbound),
             audit,
             breaker: Breaker::default(),
             nothing,
         };
         let (pool, description) = Pool::start(mold).await?;
-        Ok((Self { pool }, describe(description)))
+        Ok((Self { pool, outbound }, describe(description)))
     }
 
     /// Serves one HTTP request.
@@ -251,6 +252,7 @@ impl Sandbox {
     /// Runs the shutdown hooks of every instance and ends it, at the latest at `deadline`.
     pub async fn stop(&self, deadline: Instant) {
         self.pool.stop(deadline).await;
+        self.outbound.recorded().await;
     }
 }
 

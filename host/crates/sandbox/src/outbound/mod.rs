@@ -30,6 +30,7 @@ use par_policy::outbound::{OutboundLimits, OutboundTarget};
 use par_policy::secret::SecretValues;
 use par_policy::{AuditEvent, Capability, Denial, DenialCode, Grants, Mode};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 pub use resolve::{Resolve, SystemResolver};
 pub use roots::Roots;
@@ -110,7 +111,15 @@ pub(crate) struct Outbound {
     audit: Arc<dyn AuditSink>,
     client: Client<Connector, SentBody>,
     running: Arc<Semaphore>,
+    /// One permit is out for each exchange that is not on the record yet.
+    unrecorded: Arc<Semaphore>,
 }
+
+/// More exchanges than there can be at once.
+const EXCHANGES: u32 = 1 << 24;
+
+/// How long the end of an agent waits for its last exchanges to be written down.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 impl Outbound {
     pub(crate) fn new(grants: &Grants, setup: OutboundSetup, audit: Arc<dyn AuditSink>) -> Self {
@@ -132,11 +141,19 @@ impl Outbound {
             .build(connector);
         let running = usize::try_from(limits.concurrent_requests).unwrap_or(Semaphore::MAX_PERMITS);
         let running = Arc::new(Semaphore::new(running.min(Semaphore::MAX_PERMITS)));
-        Self { grants: grants.clone(), secrets, audit, client, running }
+        let unrecorded = Arc::new(Semaphore::new(EXCHANGES as usize));
+        Self { grants: grants.clone(), secrets, audit, client, running, unrecorded }
     }
 
     fn limits(&self) -> OutboundLimits {
         self.grants.limits().outbound
+    }
+
+    /// Waits until every exchange is on the record. Those of instances that have ended were abandoned, so they end.
+    pub(crate) async fn recorded(&self) {
+        if timeout(LAST_RECORDS, self.unrecorded.acquire_many(EXCHANGES)).await.is_err() {
+            tracing::warn!("outbound requests of the agent were still open when it ended");
+        }
     }
 
     /// Judges a request and lets it out. What is denied has happened to nobody but the record.
@@ -188,6 +205,7 @@ impl Outbound {
             client: self.client.clone(),
             running: Arc::clone(&self.running),
             audit: Arc::clone(&self.audit),
+            open: Arc::clone(&self.unrecorded).try_acquire_owned().ok(),
         })
     }
 

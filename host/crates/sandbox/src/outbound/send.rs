@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use par_policy::outbound::OutboundLimits;
 use par_policy::{AuditEvent, Capability, Denial, DenialCode};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::body::{Progress, Pushes, SentBody};
@@ -48,6 +48,8 @@ pub(super) struct Sending {
     pub(super) client: Client<Connector, SentBody>,
     pub(super) running: Arc<Semaphore>,
     pub(super) audit: Arc<dyn AuditSink>,
+    /// Its place among those that are not on the record yet.
+    pub(super) open: Option<OwnedSemaphorePermit>,
 }
 
 /// Why an exchange ended before its response did.
@@ -71,7 +73,7 @@ impl Sending {
     pub(super) fn start(self) -> Exchange {
         let (answer_sender, answer) = oneshot::channel();
         let (chunk_sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        let Self { request, pushes, allowed, host, target, scrubber, limits, client, running, audit } = self;
+        let Self { request, pushes, allowed, host, target, scrubber, limits, client, running, audit, open } = self;
         let mut record = Record {
             audit,
             target,
@@ -80,12 +82,15 @@ impl Sending {
             record: Some(allowed),
         };
         let task = tokio::spawn(async move {
+            // Given back when the exchange is on the record, however it ends.
+            let _open = open;
             let deadline = Instant::now() + limits.total_timeout;
             let mut answer = Some(answer_sender);
             let mut run = Run { limits, deadline, host, scrubber, record: &mut record };
             let outcome = timeout_at(deadline, run.run(client, request, &running, &mut answer, &chunk_sender)).await;
             let Err(ended) = outcome.unwrap_or_else(|_| Err(late(limits.total_timeout))) else { return };
             record.end(&ended);
+            drop(record);
             match answer {
                 Some(answer) => drop(answer.send(Err(ended.failure()))),
                 None => drop(chunk_sender.send(Err(ended.failure())).await),
@@ -132,6 +137,9 @@ impl Run<'_> {
         self.record.reflected(&mut self.scrubber);
         let held = held.freeze();
         let (whole, first) = if complete { (Some(held), Bytes::new()) } else { (None, held) };
+        if complete {
+            self.record.write();
+        }
         let Some(answer) = answer.take() else { return Ok(()) };
         if answer.send(Ok(Answer { status: head.status, headers, body: whole })).is_err() || complete {
             return Ok(());
@@ -144,6 +152,7 @@ impl Run<'_> {
                 return Ok(());
             }
         }
+        self.record.write();
         let _ = chunks.send(Ok(Bytes::new())).await;
         Ok(())
     }
@@ -286,14 +295,21 @@ impl Record {
             record.event = AuditEvent::denied(Capability::Outbound, self.target.as_str(), denial);
         }
     }
-}
 
-impl Drop for Record {
-    fn drop(&mut self) {
+    /// Writes it down, once: before the guest learns that the exchange is over, so that what it does next
+    /// is recorded next.
+    fn write(&mut self) {
         if let Some(mut record) = self.record.take() {
             record.sent_bytes = self.progress.sent();
             record.duration = self.began.elapsed();
             self.audit.record(record);
         }
+    }
+}
+
+impl Drop for Record {
+    /// An exchange that was abandoned is on the record too.
+    fn drop(&mut self) {
+        self.write();
     }
 }
