@@ -85,6 +85,18 @@ mutants *arguments:
     @cargo mutants --version >/dev/null 2>&1 || { echo "hint: cargo install cargo-mutants --locked" >&2; exit 1; }
     cargo mutants --package par-policy --baseline skip --timeout 120 --output target {{ arguments }}
 
+# Builds the images `par:hardened` and `par:full` from what is built here; `PAR_IMAGE_BASE` and `PAR_IMAGE_FULL_BASE` name other bases.
+image *targets="": tools build guest
+    python3 .ci/image.py build {{ targets }}
+
+# Runs the hardened image in a Docker engine of its own and holds it against its promises; as root, with Debian's docker.io, mmdebstrap and curl.
+image-test *promises="": tools build guest
+    python3 .ci/image_test.py {{ promises }}
+
+# Writes what PAR is made of, as CycloneDX, into a directory.
+sbom directory="target/sbom": guest
+    python3 .ci/sbom.py {{ directory }}
+
 # Measures PAR beside uvicorn and prints a table; wants a quiet machine.
 bench: tools build guest
     cargo build {{ cargo_flags }} --bin par-bench

@@ -1,0 +1,103 @@
+# The images of PAR. Two targets:
+#
+#   hardened  `par`, its guest, the C library, certificates. No shell, no Python, no compiler.
+#   full      the same on a CPython, for agents the native backend runs.
+#
+# `just image` builds both from what is built on this machine; `docker build --target hardened .` builds
+# everything from source, in the stages below. Needs BuildKit, which builds only the stages a target uses.
+
+# Every base is an argument, so that the images can be built where no registry is within reach.
+ARG BUILD_BASE=rust:1.95-bookworm
+ARG BASE=debian:bookworm-slim
+ARG FULL_BASE=python:3.14-slim-bookworm
+# `build`: from source, the context is the repository. `prebuilt`: the context has `par` and `guest`.
+ARG ARTEFACTS=build
+
+# --- from source ------------------------------------------------------------------------------
+
+FROM ${BUILD_BASE} AS toolchain
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends build-essential ca-certificates git python3 python3-venv
+ENV PAR_CACHE=/build/cache CARGO_TARGET_DIR=/build/target
+WORKDIR /src
+
+FROM toolchain AS extensions
+COPY . .
+RUN ./just extensions
+
+FROM extensions AS host
+RUN ./just tools build
+
+FROM host AS guest
+RUN ./just guest && python3 .ci/image.py context /build/context
+
+FROM scratch AS build
+COPY --from=guest /build/context/ /
+
+# --- built before -----------------------------------------------------------------------------
+
+FROM scratch AS prebuilt
+COPY . /
+
+# --- runtime ----------------------------------------------------------------------------------
+
+FROM ${ARTEFACTS} AS artefacts
+
+# Everything the hardened image has, put together where there is a shell. One tree, one layer, and one time for
+# every file, so that the same inputs make the same layer.
+FROM ${BASE} AS rootfs
+COPY --from=artefacts / /artefacts/
+RUN sh /artefacts/image/rootfs.sh /artefacts /rootfs
+
+FROM scratch AS common
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="PAR, the Pixell Agent Runtime" \
+      org.opencontainers.image.description="One agent package, sandboxed, on REST, A2A and UI." \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT"
+ENV PAR_GUEST_DIR=/usr/local/lib/par/guest \
+    PAR_CACHE_DIR=/var/cache/par \
+    PAR_EXIT_CODES=by_class \
+    PAR_OBSERVE=refuse \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    HOME=/nonexistent \
+    PATH=/usr/local/bin
+USER 10001:10001
+WORKDIR /
+EXPOSE 8080 50051 3000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=300s --retries=3 CMD ["/usr/local/bin/par", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/par"]
+
+FROM common AS hardened
+LABEL org.opencontainers.image.ref.name="hardened"
+COPY --from=rootfs /rootfs/ /
+
+FROM ${FULL_BASE} AS full
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="PAR, the Pixell Agent Runtime, with CPython" \
+      org.opencontainers.image.description="One agent package, sandboxed or on CPython, on REST, A2A and UI." \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.ref.name="full"
+COPY --from=rootfs /rootfs/usr/local/ /usr/local/
+COPY --from=rootfs /rootfs/etc/ssl/ /etc/ssl/
+COPY --from=rootfs --chown=10001:10001 /rootfs/var/cache/par/ /var/cache/par/
+COPY --from=artefacts /uv /usr/local/bin/uv
+ENV PAR_GUEST_DIR=/usr/local/lib/par/guest \
+    PAR_CACHE_DIR=/var/cache/par \
+    PAR_EXIT_CODES=by_class \
+    PAR_OBSERVE=refuse \
+    PAR_UV=/usr/local/bin/uv \
+    SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    HOME=/nonexistent
+USER 10001:10001
+WORKDIR /
+EXPOSE 8080 50051 3000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=30s --timeout=5s --start-period=300s --retries=3 CMD ["/usr/local/bin/par", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/par"]
