@@ -130,7 +130,7 @@ pub enum Wheelhouse {
     Info,
     /// Add wheels: of files, of requirements with all they need, or of what a package needs.
     Add {
-        /// `thing-1.0-py3-none-any.whl`, `"httpx>=0.27"`, or a package.
+        /// `thing-1.0-py3-none-any.whl`, `"httpx>=0.27"`, or a package: a path, or an `https://` or `s3://` URL.
         #[arg(required = true)]
         what: Vec<String>,
     },

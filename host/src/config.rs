@@ -126,10 +126,12 @@ pub struct Reviewing {
     pub limits: Limits,
     /// Where the operator's policy is.
     pub policy: Option<PolicySource>,
+    /// How packages are fetched, and how large they may be.
+    pub fetch: FetchSettings,
 }
 
 impl Reviewing {
-    /// Checks the variables that have to do with limits and policy, and no others.
+    /// Checks the variables that have to do with limits, policy and packages, and no others.
     ///
     /// # Errors
     /// Every mistake in them.
@@ -137,8 +139,12 @@ impl Reviewing {
         let mut reader = Reader::new(environment);
         let limits = limits(&mut reader, environment.places());
         let policy = reader.optional(&v::PAR_POLICY, PolicySource::parse);
-        match (limits, policy) {
-            (Some(limits), Some(policy)) if reader.mistakes.is_empty() => Ok(Self { limits, policy }),
+        let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || environment.places().cache_dir());
+        let fetch = Package::read(&mut reader, cache_dir.as_deref()).map(|package| package.fetch);
+        match (limits, policy, fetch) {
+            (Some(limits), Some(policy), Some(fetch)) if reader.mistakes.is_empty() => {
+                Ok(Self { limits, policy, fetch })
+            }
             _ => Err(Mistakes(reader.mistakes)),
         }
     }

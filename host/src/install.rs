@@ -52,6 +52,7 @@ pub use jobs::GuestJobs;
 pub use judge::{Judged, Runs};
 pub use layer::{DepsLayer, Distribution, LAYERS};
 pub use lock::{Lock, LockError, Locked, LockedWheel};
+pub use resolve::RESOLVER_CACHE;
 pub use settings::{InstallSettings, PASSED_TO_RESOLVER, PYTHON_VERSION, UV_VERSION};
 pub use settle::Settled;
 pub use standin::{DISPENSABLE, STAND_INS, StandIn};

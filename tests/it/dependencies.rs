@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use par_tests::{Package, PackageIndex, Release, RunningHost, TestHost};
 
+use crate::killed::random;
+
 /// Says what `thing` is and where it comes from.
 pub(crate) const MAIN: &str = "
 import json, thing
@@ -85,6 +87,57 @@ async fn dependencies_are_installed_into_the_cache_and_imported_in_the_sandbox()
     assert!(again.events("Compiling dependencies").is_empty());
 }
 
+/// While wheels are fetched, the log says now and then how far they are, and how fast they come.
+#[tokio::test]
+async fn the_log_says_how_far_the_wheels_are() {
+    let large: String = (0..20_000_u32).map(|n| format!("v{n} = {}\n", n.wrapping_mul(2_654_435_761))).collect();
+    let wheel = Release::wheel("thing", "1.0", &[("thing/__init__.py", "answer = 42\n"), ("thing/large.py", &large)]);
+    let size = wheel.content().len();
+    let index = PackageIndex::start([wheel]).await;
+    index.hold_back(true);
+    let host = TestHost::agent(&agent()).env("PAR_INDEX_URL", index.url()).spawn();
+
+    let line = host.wait_for_event("Download progress").await;
+    index.hold_back(false);
+
+    assert_eq!((line.text_of("phase"), line.text_of("what")), ("install", "wheels"));
+    assert_eq!(line.detail("total"), size);
+    let here = line.detail("bytes").as_u64().unwrap();
+    assert!(here > 0 && here < size as u64, "{}", line.text);
+    assert!(line.detail("bytes_per_second").is_u64(), "{}", line.text);
+    host.ready().await;
+    served(&host).await;
+    let installed = host.wait_for_event("Dependencies installed").await;
+    assert_eq!(installed.detail("fetched_bytes"), size);
+    assert!(installed.detail("fetched_bytes_per_second").as_u64().unwrap() > 0, "{}", installed.text);
+}
+
+/// Beyond its limit the cache is emptied of what nobody uses, what the resolver remembers included; an agent keeps what
+/// it runs with, and the next start finds or makes what it needs.
+#[tokio::test]
+async fn a_cache_over_its_limit_keeps_what_is_in_use_and_nothing_else() {
+    let index = PackageIndex::start([thing()]).await;
+    let setup = || TestHost::agent(&agent()).env("PAR_INDEX_URL", index.url());
+    let mut host = setup().env("PAR_CACHE_LIMIT_MB", "0").start().await;
+    let cache = host.setup().directory().join("cache");
+
+    let line = host.wait_for_event("Cache trimmed").await;
+
+    // The wheel, what its requirement led to, and what the resolver remembers.
+    assert_eq!(line.detail("entries"), 3, "{}", line.text);
+    for place in ["wheels/sha256", "wheels/names", "deps/index"] {
+        assert_eq!(files(&cache.join(place)), BTreeSet::new(), "{place}");
+    }
+    assert!(!cache.join("uv").exists());
+    assert_eq!(layers(&cache).len(), 1, "the layer is in use");
+    served(&host).await;
+    assert_eq!(host.stop().await, 0);
+
+    let again = setup().env("PAR_CACHE_DIR", &cache).start().await;
+    served(&again).await;
+    assert!(cache.join("uv").exists());
+}
+
 /// R069, hostile 67, 68: bad requirements are an exit with the line; health is never 200 and nobody is asked.
 #[tokio::test]
 async fn a_requirement_that_is_not_acceptable_is_an_exit_and_asks_nobody() {
@@ -159,7 +212,7 @@ async fn hostile_wheels_are_refused_by_name_before_anything_is_loaded() {
 }
 
 /// Hostile 65, 66: with a lock a start needs neither resolver nor index, and comes to the tree of the lock wherever it
-/// is: with another cache, temporary directory and umask. With one other byte in a wheel there is no start, and the wheel is named.
+/// is: for another user, with another cache, temporary directory and umask. With one other byte in a wheel there is no start, and the wheel is named.
 #[tokio::test]
 async fn a_package_with_a_lock_starts_offline_and_not_with_another_byte() {
     let index = PackageIndex::start([thing()]).await;
@@ -170,16 +223,16 @@ async fn a_package_with_a_lock_starts_offline_and_not_with_another_byte() {
     let lock = fs_err::read_to_string(package.join("pylock.toml")).unwrap();
     assert!(lock.contains(&thing().digest()) && lock.contains("tree = \"sha256:"), "{lock}");
 
-    let offline = |bytes: &[u8], umask| {
-        let host = TestHost::agent(&agent().file("pylock.toml", lock.clone())).umask(umask);
+    let offline = |bytes: &[u8]| {
+        let host = TestHost::agent(&agent().file("pylock.toml", lock.clone()));
         let wheelhouse = host.directory().join("wheelhouse");
         fs_err::create_dir(&wheelhouse).unwrap();
         fs_err::write(wheelhouse.join(thing().file()), bytes).unwrap();
         host.env("WHEELHOUSE_DIR", wheelhouse).env("WHEELHOUSE_OFFLINE", "true").env("PAR_UV", "/bin/false")
     };
     let asked = index.hits();
-    for umask in ["022", "077"] {
-        let host = offline(thing().content(), umask).start().await;
+    for elsewhere in [|host: TestHost| host.umask("022"), TestHost::as_another_user] {
+        let host = elsewhere(offline(thing().content())).start().await;
         served(&host).await;
         let tree = host.wait_for_event("Dependencies installed").await.text_of("tree").to_owned();
         assert!(lock.contains(&format!("tree = \"{tree}\"")), "{lock}\n{tree}");
@@ -189,13 +242,13 @@ async fn a_package_with_a_lock_starts_offline_and_not_with_another_byte() {
     let mut altered = thing().content().to_vec();
     let middle = altered.len() / 2;
     altered[middle] ^= 1;
-    let refused = offline(&altered, "022").refused().await;
+    let refused = offline(&altered).refused().await;
     let line = refused.wait_for_event("Boot failed").await;
     assert!(line.text_of("error").starts_with("digest mismatch for `thing-1.0-py3-none-any.whl`"), "{}", line.text);
     assert_eq!(index.hits(), asked);
 }
 
-/// Hostile 185: killed at twenty points of an installation, from the resolver to the compiling after the agent is
+/// Hostile 185: killed at twenty random points of an installation, from the resolver to the compiling after the agent is
 /// ready, the next start is clean and right every time.
 #[tokio::test]
 async fn a_process_killed_while_it_installs_leaves_nothing_that_is_wrong() {
@@ -222,11 +275,14 @@ async fn a_process_killed_while_it_installs_leaves_nothing_that_is_wrong() {
     let expected: BTreeSet<PathBuf> =
         files(&whole.join("deps")).into_iter().map(|path| path.strip_prefix(&whole).unwrap().to_owned()).collect();
 
+    let mut seed = u64::from(std::process::id()) | 1 << 40;
     for point in 0..20_u32 {
         let cache = root.path().join(format!("killed-{point}"));
         let victim = setup(&cache).spawn();
-        // Wherever this is on this machine: the promise holds at every point.
-        tokio::time::sleep(took * point / 20).await;
+        // One of each twentieth, wherever this is on this machine: the promise holds at every point.
+        let within = u32::try_from(random(&mut seed) % 1000).unwrap();
+        let after = took * (point * 1000 + within) / 20_000;
+        tokio::time::sleep(after).await;
         victim.kill().await;
 
         let was_compiled = is_compiled(&cache);
@@ -237,7 +293,7 @@ async fn a_process_killed_while_it_installs_leaves_nothing_that_is_wrong() {
         }
         assert_eq!(next.stop().await, 0);
         let found = files(&cache.join("deps")).into_iter().map(|path| path.strip_prefix(&cache).unwrap().to_owned());
-        assert_eq!(found.collect::<BTreeSet<PathBuf>>(), expected, "killed at {point} of 20");
+        assert_eq!(found.collect::<BTreeSet<PathBuf>>(), expected, "killed after {after:?} of {took:?}");
         fs_err::remove_dir_all(&cache).unwrap();
     }
 }

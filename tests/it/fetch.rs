@@ -65,6 +65,32 @@ async fn a_package_without_a_digest_is_not_kept() {
     assert_eq!(leftovers(&host.setup().directory().join("tmp")), Vec::<String>::new());
 }
 
+/// Commands take a package from where a start takes it, under the same demands.
+#[tokio::test]
+async fn commands_take_a_package_from_a_url() {
+    let (authority, package) = (Authority::new(), archive(&Package::example("stdlib")));
+    let server = PackageServer::start(&authority, [Answer::File(package.clone())]).await;
+    let url = server.url("/agents/stdlib.apkg");
+    let host = trusting(&url, &authority);
+
+    let grants = host.command(["grants", &url, "--json"]).await;
+    assert_eq!(grants.code, 0, "{}", grants.errors);
+    let review = grants.json();
+    assert_eq!(review["package"]["sha256"], digest(&package));
+    assert!(review["package"]["file"].as_str().unwrap().ends_with("stdlib.apkg"), "{review}");
+    for arguments in [&["check", &url][..], &["policy", "diff", &url, &url]] {
+        let said = host.command(arguments).await;
+        assert_eq!(said.code, 0, "{arguments:?}\n{}", said.errors);
+    }
+
+    let host = host.env("PACKAGE_SHA256", "0".repeat(64));
+    for arguments in [&["grants", &url][..], &["check", &url]] {
+        let said = host.command(arguments).await;
+        assert_eq!(said.code, 1, "{arguments:?}\n{}", said.output);
+        assert!(said.errors.contains("digest mismatch"), "{}", said.errors);
+    }
+}
+
 /// A package with a known digest is fetched once: the next start needs no network.
 #[tokio::test]
 async fn a_package_that_was_kept_starts_without_the_network() {

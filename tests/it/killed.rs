@@ -15,7 +15,7 @@ const KILLS: u64 = 20;
 const LONGEST_MS: u64 = 600;
 
 /// Points in time that differ from test to test, and are the same in each run of one process.
-fn random(seed: &mut u64) -> u64 {
+pub(crate) fn random(seed: &mut u64) -> u64 {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 7;
     *seed ^= *seed << 17;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use par_tests::{Package, Said, par};
+use par_tests::{Package, Said, SarifSchema, par};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -89,6 +89,30 @@ async fn grants_says_what_a_package_gets_and_exits_with_2_above_the_policy() {
     let table = desk.par(&["grants", above.to_str().unwrap()]).await;
     assert_eq!(table.code, 2);
     assert!(table.output.contains("policy allows nothing") && !table.output.contains('\u{1b}'), "{}", table.output);
+}
+
+/// A review opens what a start would open, and no more: the operator's limit holds for both.
+#[tokio::test]
+async fn a_package_that_is_too_large_for_a_start_is_too_large_for_a_review() {
+    let desk = Desk::new();
+    let mut state = 1_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let noise: Vec<u8> = (0..1 << 18).flat_map(|_| next()).collect();
+    let package = probe().file("noise.bin", noise).write_archive(desk.path());
+    let package = package.to_str().unwrap();
+
+    for arguments in [&["grants", package][..], &["policy", "diff", package, package]] {
+        let said = par(desk.path(), &[("MAX_PACKAGE_SIZE_MB", "1")], arguments).await;
+        assert_eq!(said.code, 1, "{}", said.output);
+        assert!(said.errors.contains("is larger than 1 MiB"), "{}", said.errors);
+        let said = par(desk.path(), &[("MAX_PACKAGE_SIZE_MB", "3")], arguments).await;
+        assert_eq!(said.code, 0, "{}", said.errors);
+    }
 }
 
 #[tokio::test]
@@ -235,7 +259,7 @@ async fn a_package_that_asks_for_more_or_brings_more_is_a_finding() {
     assert_eq!(mixed.code, 1, "{}", mixed.output);
 }
 
-/// Every field a reader of SARIF 2.1.0 needs; the schema of OASIS is not in the tree.
+/// What every reader of SARIF 2.1.0 relies on: the schema of OASIS holds, for policies and for packages.
 #[tokio::test]
 async fn a_difference_as_sarif_has_a_place_for_each_change() {
     let wider = POLICY.replace("256", "512");
@@ -255,4 +279,19 @@ async fn a_difference_as_sarif_has_a_place_for_each_change() {
     let rules: Vec<&Value> =
         run["tool"]["driver"]["rules"].as_array().unwrap().iter().map(|rule| &rule["id"]).collect();
     assert!(rules.contains(&&result["ruleId"]), "{rules:?}");
+
+    let schema = SarifSchema::fetch();
+    let (old, new) = (desk.package(""), desk.package(&asking("[\"https://evil.example\"]")));
+    let packages = desk.par(&["policy", "diff", old.to_str().unwrap(), new.to_str().unwrap(), "--sarif"]).await.json();
+    assert_ne!(packages["runs"][0]["results"].as_array().map(Vec::len), Some(0));
+    let same = desk.par(&["policy", "diff", "old.yaml", "old.yaml", "--sarif"]).await.json();
+    for report in [&sarif, &packages, &same] {
+        assert_eq!(schema.violation(report), None);
+    }
+    // The schema refuses what is not SARIF, so that the above says something.
+    for (place, wrong) in [("/version", json!("2.2")), ("/runs/0/results/0/level", json!("fatal"))] {
+        let mut broken = sarif.clone();
+        *broken.pointer_mut(place).unwrap() = wrong;
+        assert!(schema.violation(&broken).is_some(), "{place}");
+    }
 }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use par_tests::{Package, PackageIndex, Release, RunningHost, TestHost};
+use par_tests::{Answer, Authority, Package, PackageIndex, PackageServer, Release, RunningHost, TestHost};
 
 use crate::dependencies::{MAIN, agent, thing};
+use crate::fetched::archive;
 
 /// Runs `par wheelhouse ...` and returns what it printed, with its exit code.
 async fn par(setup: TestHost, wheelhouse: &Path, arguments: &[&str]) -> (i32, String, String) {
@@ -71,6 +72,9 @@ async fn what_cannot_be_added_or_read_is_refused_by_name() {
     for (argument, expected) in [
         (broken.to_str().unwrap(), "broken-1.0-py3-none-any.whl` is not a wheel"),
         (nameless.to_str().unwrap(), "its name is not that of a wheel"),
+        ("https://elsewhere.example/thing-1.0-py3-none-any.whl", "a wheel is not taken from a URL"),
+        ("https://elsewhere.example/x.whl", "nothing says which bytes it should have"),
+        ("ftp://elsewhere.example/agent.apkg", "no package URL: expected"),
         ("git+https://elsewhere.example/x", "is neither a wheel, nor a package, nor a requirement"),
         ("absent-name", "which the package index does not have"),
     ] {
@@ -85,6 +89,24 @@ async fn what_cannot_be_added_or_read_is_refused_by_name() {
     let mut nowhere = TestHost::bare().for_people().args(["wheelhouse", "list"]).spawn();
     assert_eq!(nowhere.wait_exit().await, 1);
     assert!(nowhere.standard_error().await.contains("no wheelhouse"));
+}
+
+/// What a package at a URL needs is added, too; the operator's demands hold for it.
+#[tokio::test]
+async fn what_a_package_at_a_url_needs_is_added() {
+    let index = PackageIndex::start([thing()]).await;
+    let (authority, package) = (Authority::new(), archive(&agent()));
+    let server = PackageServer::start(&authority, [Answer::File(package)]).await;
+    let (url, directory) = (server.url("/agents/probe.apkg"), tempfile::tempdir().unwrap());
+    let trusting = || setup(&index).env("SSL_CERT_FILE", authority.file()).env("PACKAGE_INTERNAL_HOSTS", "localhost");
+
+    let refused = trusting().env("PACKAGE_SHA256", "0".repeat(64));
+    let (code, _, errors) = par(refused, directory.path(), &["add", &url]).await;
+    assert_eq!((code, errors.contains("digest mismatch")), (1, true), "{errors}");
+    assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 0);
+    let (code, added, errors) = par(trusting(), directory.path(), &["add", &url]).await;
+
+    assert_eq!((code, added.as_str()), (0, "added thing-1.0-py3-none-any.whl\n"), "{errors}");
 }
 
 /// R065, R155, R156, R160, R165, R169, R170: a start uses the wheelhouse by itself, beside the index unless it is told not to.

@@ -107,6 +107,24 @@ pub(crate) fn install(target: &Path, distributions: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Installs one wheel into a directory, without what it requires: for a file it has. `pinned` is a line of requirements with
+/// its hash.
+pub(crate) fn install_file_of(target: &Path, pinned: &str) {
+    let environment = installing();
+    let uv = environment.iter().find(|(name, _)| *name == "PAR_UV").map(|(_, path)| path.clone()).unwrap();
+    let requirements = target.join("requirements.txt");
+    fs_err::write(&requirements, pinned).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test uses the resolver as a program")]
+    let mut command = std::process::Command::new(uv);
+    command.args(["pip", "install", "--quiet", "--no-config", "--no-deps", "--require-hashes"]);
+    command.args(["--only-binary", ":all:", "--python-version", "3.14", "--target"]).arg(target);
+    if let Some(index) = variable("PAR_INDEX_URL") {
+        command.args(["--index-url", &index]);
+    }
+    let output = command.arg("--requirement").arg(requirements).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests find the tools of the machine they run on")]
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

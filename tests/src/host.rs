@@ -28,6 +28,9 @@ use crate::reply::Reply;
 /// busy, and no test measures time.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Runs what follows as a user that is not the one of the test. It replaces itself, so that the process is the program.
+const AS_ANOTHER_USER: [&str; 3] = ["/usr/bin/unshare", "--map-user=1234", "--map-group=1234"];
+
 /// A process that is about to be started.
 #[derive(Debug)]
 pub struct TestHost {
@@ -37,6 +40,7 @@ pub struct TestHost {
     package: Option<PathBuf>,
     text: bool,
     umask: Option<&'static str>,
+    other_user: bool,
 }
 
 impl TestHost {
@@ -86,7 +90,15 @@ impl TestHost {
             ("UI_PORT", free_port().to_string().into()),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
-        Self { directory, arguments: Vec::new(), environment, package: None, text: false, umask: None }
+        Self {
+            directory,
+            arguments: Vec::new(),
+            environment,
+            package: None,
+            text: false,
+            umask: None,
+            other_user: false,
+        }
     }
 
     /// Runs the package of a URL. Servers of tests are slow when the machine is, and not silent.
@@ -137,6 +149,16 @@ impl TestHost {
         self
     }
 
+    /// Starts the process as another user, with the umask of another user, where the system lets a test do that:
+    /// it takes a user namespace. Without one, the umask is what differs.
+    #[must_use]
+    pub fn as_another_user(mut self) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a test asks the system what it allows")]
+        let tried = std::process::Command::new(AS_ANOTHER_USER[0]).args(&AS_ANOTHER_USER[1..]).arg("true").output();
+        self.other_user = tried.is_ok_and(|tried| tried.status.success());
+        self.umask("077")
+    }
+
     /// Where the package was written.
     #[must_use]
     pub fn package(&self) -> &Path {
@@ -162,12 +184,23 @@ impl TestHost {
             self.environment.insert("PAR_GUEST_DIR".to_owned(), built::guest().into());
         }
         let par = built::par();
-        #[expect(clippy::disallowed_methods, reason = "the program under test is a process")]
-        let mut command = Command::new(if self.umask.is_some() { Path::new("/bin/sh") } else { &par });
-        if let Some(umask) = self.umask {
-            command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(&par);
+        let mut line: Vec<OsString> = Vec::new();
+        if self.other_user {
+            line.extend(AS_ANOTHER_USER.map(OsString::from));
         }
-        command.args(&self.arguments).env_clear().envs(&self.environment).current_dir(self.directory.path());
+        if let Some(umask) = self.umask {
+            let script = format!("umask {umask}; exec \"$0\" \"$@\"");
+            line.extend(["/bin/sh".into(), "-c".into(), script.into()]);
+        }
+        line.push(par.into());
+        #[expect(clippy::disallowed_methods, reason = "the program under test is a process")]
+        let mut command = Command::new(&line[0]);
+        command
+            .args(&line[1..])
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(self.directory.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let (log, reading) = Log::read(child.stdout.take().unwrap());

@@ -1,14 +1,17 @@
 //! A package index of a test's own, on loopback, and what lies on it.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use flate2::Compression;
@@ -141,6 +144,7 @@ pub struct PackageIndex {
 struct Shared {
     releases: Mutex<BTreeMap<String, Vec<Release>>>,
     hits: AtomicUsize,
+    held_back: AtomicBool,
 }
 
 impl PackageIndex {
@@ -168,6 +172,11 @@ impl PackageIndex {
         format!("http://127.0.0.1:{}/simple", self.port)
     }
 
+    /// From now on files come to `par` by drops, or whole again: then the rest of them, too. The resolver gets them whole.
+    pub fn hold_back(&self, held_back: bool) {
+        self.shared.held_back.store(held_back, Ordering::SeqCst);
+    }
+
     /// Requests so far.
     #[must_use]
     pub fn hits(&self) -> usize {
@@ -193,11 +202,34 @@ async fn page(State(shared): State<Arc<Shared>>, Path(project): Path<String>) ->
     Html(page + "</body></html>").into_response()
 }
 
-async fn file(State(shared): State<Arc<Shared>>, Path(file): Path<String>) -> Response {
+async fn file(State(shared): State<Arc<Shared>>, Path(file): Path<String>, headers: HeaderMap) -> Response {
     shared.hits.fetch_add(1, Ordering::SeqCst);
     let releases = shared.releases.lock().unwrap();
-    match releases.values().flatten().find(|release| release.file == file) {
-        Some(release) => release.content.clone().into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+    let Some(release) = releases.values().flatten().find(|release| release.file == file) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if !headers.get(header::USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"par/")) {
+        return release.content.clone().into_response();
     }
+    let length = release.content.len();
+    let pieces = futures::stream::unfold((Bytes::from(release.content.clone()), Arc::clone(&shared)), next_piece);
+    ([(header::CONTENT_LENGTH, length)], Body::from_stream(pieces)).into_response()
+}
+
+/// What is left of a file, and the index that has it.
+type Left = (Bytes, Arc<Shared>);
+
+/// All that is left of a file, or a drop of it after a while.
+async fn next_piece((mut left, shared): Left) -> Option<(Result<Bytes, Infallible>, Left)> {
+    if left.is_empty() {
+        return None;
+    }
+    let length = if shared.held_back.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        left.len().min(16)
+    } else {
+        left.len()
+    };
+    let piece = left.split_to(length);
+    Some((Ok(piece), (left, shared)))
 }

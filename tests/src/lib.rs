@@ -21,6 +21,7 @@ mod package;
 mod ports;
 mod raw;
 mod reply;
+mod sarif;
 mod servers;
 mod upstream;
 
@@ -36,5 +37,6 @@ pub use package::Package;
 pub use ports::free_port;
 pub use raw::RawReply;
 pub use reply::Reply;
+pub use sarif::SarifSchema;
 pub use servers::{Answer, Authority, Fault, ObjectFault, ObjectStore, PackageServer, Request};
 pub use upstream::{Seen, Upstream};

@@ -16,7 +16,7 @@ use crate::config::{Environment, Installing};
 pub(super) fn describe(path: &Path) -> Result<String, BootError> {
     let config = Installing::parse(&Environment::of_process()).map_err(BootError::Configuration)?;
     let scratch = tempfile::tempdir().map_err(BootError::System)?;
-    let package = opening::open(path, &config, scratch.path())?;
+    let package = opening::open(path, &config.fetch, scratch.path())?;
     Ok(text(&package))
 }
 

@@ -49,6 +49,8 @@ pub(super) enum BootError {
         #[source]
         source: NotARequirement,
     },
+    #[error("a wheel is not taken from a URL: nothing says which bytes it should have")]
+    WheelAtUrl,
     #[error("cannot write `{}`", .path.display())]
     Write {
         path: PathBuf,
@@ -108,6 +110,9 @@ impl BootError {
             Self::NoPackage => Some("`par run PATH`, or set `AGENT_PACKAGE_PATH`".to_owned()),
             Self::NotComparable => Some("name two packages, or two policies".to_owned()),
             Self::Question(_) => Some("`par policy test --help` has what can be tested".to_owned()),
+            Self::WheelAtUrl => Some(
+                "name the distribution, which the index has with its digest, or fetch the file and add that".to_owned(),
+            ),
             Self::NowhereToWrite => Some("say where with `--output`; `-` is standard output".to_owned()),
             Self::Cache { .. } => Some("set `PAR_CACHE_DIR` to a directory only PAR may write to".to_owned()),
             Self::Fetch(error) => error.hint(),

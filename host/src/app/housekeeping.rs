@@ -18,11 +18,13 @@ use crate::config::Config;
 use crate::install::{self, DepsLayer};
 
 /// What is kept between starts, as far as it may go.
-const SHELVES: [Shelf; 4] = [
+const SHELVES: [Shelf; 6] = [
     Shelf { place: "packages/sha256", kind: Kind::Files, companion: Some(Companion::Ending(".minisig")) },
     Shelf { place: "wheels/sha256", kind: Kind::Files, companion: Some(Companion::Place("wheels/names")) },
     Shelf { place: "deps", kind: install::LAYERS, companion: None },
+    Shelf { place: "deps/index", kind: Kind::Files, companion: None },
     Shelf { place: COMPILED, kind: Kind::Files, companion: None },
+    Shelf { place: install::RESOLVER_CACHE, kind: Kind::Whole, companion: None },
 ];
 
 /// How far behind the requests of the agent: a tenth of the time beside an agent that takes all it can

@@ -24,7 +24,7 @@ pub(super) fn run(path: &Path, output: Option<&Path>) -> Result<String, BootErro
         None => return Err(BootError::NowhereToWrite),
     };
     let scratch = tempfile::tempdir().map_err(BootError::System)?;
-    let package = opening::open(path, &config, scratch.path())?;
+    let package = opening::open(path, &config.fetch, scratch.path())?;
     let text = runtime()?.block_on(async {
         let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits, Arc::new(NoAudit)).await?;
         let installer = tools.installer(&config.install, &say);

@@ -4,13 +4,12 @@ use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use par_apkg::archive::ArchiveLimits;
-use par_apkg::digest::Sha256;
 use par_apkg::{Package, escaped};
 use par_policy::policy::{Policy, Requested};
 
 use super::error::BootError;
 use super::locking::write;
+use super::opening;
 use crate::cli::{GrantsArguments, GrantsForm, PolicyCommand};
 use crate::config::{Environment, PolicySource, Reviewing};
 use crate::exit::Exit;
@@ -40,7 +39,7 @@ struct Opened {
 pub(super) fn grants(arguments: &GrantsArguments) -> Result<Said, BootError> {
     let reviewing = reviewing()?;
     let (policy, text, source) = policy(arguments.policy.as_deref(), &reviewing)?;
-    let opened = open(&arguments.package)?;
+    let opened = open(&arguments.package, &reviewing)?;
     let native = native(&opened.package)?;
     let review = review::review(&Subject {
         package: &opened.package,
@@ -83,7 +82,7 @@ fn test(what: &[String], policy: Option<&Path>, package: Option<&Path>, method: 
     let questions = Question::parse(what, method)?;
     let reviewing = reviewing()?;
     let (policy, ..) = self::policy(policy, &reviewing)?;
-    let opened = package.map(open).transpose()?;
+    let opened = package.map(|package| open(package, &reviewing)).transpose()?;
     let requested = opened.as_ref().map_or_else(Requested::default, |opened| opened.package.requested.clone());
     let judge = Judge::new(&requested, &policy, reviewing.limits).map_err(|differences| {
         let agent = opened.as_ref().map_or_else(String::new, |opened| opened.package.manifest.name.to_string());
@@ -131,12 +130,13 @@ fn suggest(record: &Path, policy: Option<&Path>) -> Result<Said, BootError> {
 }
 
 fn diff(old: &Path, new: &Path, as_json: bool, as_sarif: bool) -> Result<Said, BootError> {
+    let reviewing = reviewing()?;
     let comparison = match (is_package(old)?, is_package(new)?) {
         (true, true) => {
-            let (old, new) = (open(old)?, open(new)?);
+            let (old, new) = (open(old, &reviewing)?, open(new, &reviewing)?);
             difference::packages(&side(&old)?, &side(&new)?)
         }
-        (false, false) => difference::policies(&policy_side(old)?, &policy_side(new)?, reviewing()?.limits),
+        (false, false) => difference::policies(&policy_side(old)?, &policy_side(new)?, reviewing.limits),
         _ => return Err(BootError::NotComparable),
     };
     let text = if as_json {
@@ -173,17 +173,10 @@ fn policy_side(path: &Path) -> Result<PolicySide, BootError> {
     Ok(PolicySide { policy: par_apkg::parse_policy(&text, &name).map_err(GrantError::from)?, text, name })
 }
 
-fn open(path: &Path) -> Result<Opened, BootError> {
+fn open(path: &Path, reviewing: &Reviewing) -> Result<Opened, BootError> {
     let scratch = tempfile::tempdir().map_err(BootError::System)?;
-    let package = Package::open(path, scratch.path(), ArchiveLimits::PACKAGE)?;
-    let sha256 = if path.is_dir() {
-        None
-    } else {
-        let file = fs_err::File::open(path).map_err(BootError::System)?;
-        Some(Sha256::of_reader(file).map_err(BootError::System)?.to_hex())
-    };
-    let name = path.file_name().map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy()).into_owned();
-    Ok(Opened { package, name, sha256, _scratch: scratch })
+    let (package, name, sha256) = opening::open_with_digest(path, &reviewing.fetch, scratch.path())?;
+    Ok(Opened { package, name, sha256: sha256.map(|digest| digest.to_hex()), _scratch: scratch })
 }
 
 fn native(package: &Package) -> Result<Vec<review::native::NativeFile>, BootError> {
@@ -205,9 +198,9 @@ fn side(opened: &Opened) -> Result<PackageSide<'_>, BootError> {
     })
 }
 
-/// A directory or an archive is a package; everything else is read as a policy.
+/// A directory, an archive and a URL are packages; everything else is read as a policy.
 fn is_package(path: &Path) -> Result<bool, BootError> {
-    if path.is_dir() {
+    if path.is_dir() || opening::is_url(path) {
         return Ok(true);
     }
     let mut head = Vec::new();

@@ -8,14 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use cap_std::fs::Dir;
-use par_apkg::Package;
-use par_apkg::archive::ArchiveLimits;
 use par_sandbox::NoAudit;
 use serde::Serialize;
 
 use super::error::BootError;
 use super::installing::Tools;
-use super::{check, locking};
+use super::{check, locking, opening};
 use crate::config::{Environment, Installing};
 use crate::install::{InstallError, Judged, Progress, Runs};
 use crate::jobs::{Import, ImportKind};
@@ -96,7 +94,7 @@ pub(super) fn json(path: &Path) -> Result<String, BootError> {
 fn find_out(path: &Path) -> Result<Verdict, BootError> {
     let config = Installing::parse(&Environment::of_process()).map_err(BootError::Configuration)?;
     let scratch = tempfile::tempdir().map_err(BootError::System)?;
-    let package = Package::open(path, scratch.path(), ArchiveLimits::PACKAGE)?;
+    let package = opening::open(path, &config.fetch, scratch.path())?;
     let left_out = Mutex::new(BTreeSet::new());
     let listen = |step: Progress<'_>| match step {
         Progress::StandIn { name, because } => {

@@ -63,11 +63,14 @@ fn add(config: &Installing, directory: &Path, what: &[String]) -> Result<String,
     let mut requirements = nothing();
     for each in what {
         let path = Path::new(each);
-        if path.extension().is_some_and(|extension| extension == "whl") {
+        let is_wheel = path.extension().is_some_and(|extension| extension == "whl");
+        if is_wheel && opening::is_url(path) {
+            return Err(BootError::WheelAtUrl);
+        } else if is_wheel {
             added.push(Wheelhouse::add_file(directory, path)?.to_string());
-        } else if path.exists() {
+        } else if path.exists() || opening::is_url(path) {
             let scratch = tempfile::tempdir().map_err(BootError::System)?;
-            let package = opening::open(path, config, scratch.path())?;
+            let package = opening::open(path, &config.fetch, scratch.path())?;
             added.extend(fetch(config, directory, &package.manifest.name, &package.requirements)?);
         } else {
             let requirement = each.parse();

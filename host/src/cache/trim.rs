@@ -26,6 +26,9 @@ pub enum Kind {
         /// How a directory is called while it is removed.
         going: &'static str,
     },
+    /// One directory that goes as a whole, because its parts rely on each other. Its own time is the time of its
+    /// use: see [`lease`].
+    Whole,
 }
 
 /// One place below the cache directory whose entries may go.
@@ -73,6 +76,29 @@ pub fn hold(file: &File) -> io::Result<()> {
     Ok(flock(file, FlockOperation::NonBlockingLockShared)?)
 }
 
+/// Makes a directory that may go as a whole, says that it is used now, and keeps it while the result lives. Blocks.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn lease(directory: &Path) -> io::Result<File> {
+    loop {
+        fs::create_dir_all(directory)?;
+        let held = match fs::File::open(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened?.into_parts().0,
+        };
+        flock(&held, FlockOperation::LockShared)?;
+        // It may have been removed, and even made again, before it was held.
+        let is_there = |there: std::fs::Metadata| {
+            held.metadata().is_ok_and(|held| (held.dev(), held.ino()) == (there.dev(), there.ino()))
+        };
+        if fs::metadata(directory).is_ok_and(is_there) {
+            touch(&held);
+            return Ok(held);
+        }
+    }
+}
+
 /// Removes entries until no more than `most` bytes are left, or nothing that may go. Blocks.
 ///
 /// Two processes do not do this at once: the second has nothing to do.
@@ -83,6 +109,13 @@ pub fn trim(cache: &Path, shelves: &[Shelf], most: u64) -> io::Result<Trimmed> {
     let gate = fs::File::create(cache.join(".trimming"))?;
     if flock(gate.file(), FlockOperation::NonBlockingLockExclusive).is_err() {
         return Ok(Trimmed::default());
+    }
+    for shelf in shelves.iter().filter(|shelf| matches!(shelf.kind, Kind::Whole)) {
+        // Whoever was killed while removing it left it so.
+        match fs::remove_dir_all(away(&cache.join(shelf.place), GOING)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     let mut entries: Vec<Entry> = shelves.iter().flat_map(|shelf| list(cache, *shelf)).collect();
     entries.sort_by_key(|entry| entry.used);
@@ -107,6 +140,16 @@ pub fn trim(cache: &Path, shelves: &[Shelf], most: u64) -> io::Result<Trimmed> {
     Ok(trimmed)
 }
 
+/// How a directory is called while it is removed as a whole.
+const GOING: &str = ".going-";
+
+/// What a file takes at least. Unit: bytes.
+const BLOCK: u64 = 4096;
+
+fn away(path: &Path, going: &str) -> PathBuf {
+    path.with_file_name(format!("{going}{}", path.file_name().unwrap_or_default().to_string_lossy()))
+}
+
 struct Entry {
     shelf: Shelf,
     path: PathBuf,
@@ -115,11 +158,16 @@ struct Entry {
 }
 
 fn list(cache: &Path, shelf: Shelf) -> Vec<Entry> {
+    if matches!(shelf.kind, Kind::Whole) {
+        let path = cache.join(shelf.place);
+        let used = fs::symlink_metadata(&path).ok().filter(std::fs::Metadata::is_dir).and_then(|it| it.modified().ok());
+        return used.map(|used| Entry { shelf, used, bytes: size_of(&path), path }).into_iter().collect();
+    }
     let names = fs::read_dir(cache.join(shelf.place)).into_iter().flatten().flatten();
     let entry = |path: PathBuf| {
         let metadata = fs::symlink_metadata(&path).ok()?;
         let (used, bytes) = match shelf.kind {
-            Kind::Files if metadata.is_file() => (metadata.modified().ok()?, metadata.len()),
+            Kind::Files if metadata.is_file() => (metadata.modified().ok()?, metadata.len().next_multiple_of(BLOCK)),
             Kind::Directories { marker, .. } if metadata.is_dir() => {
                 let used = fs::symlink_metadata(path.join(marker)).and_then(|marker| marker.modified());
                 (used.unwrap_or(SystemTime::UNIX_EPOCH), size_of(&path))
@@ -168,8 +216,12 @@ impl Entry {
             Kind::Directories { going, .. } => {
                 // In one step: who looks for it finds all of it or nothing. Whoever is killed
                 // meanwhile leaves what the next installation sweeps.
-                let name = self.path.file_name().unwrap_or_default().to_string_lossy();
-                let away = self.path.with_file_name(format!("{going}{name}"));
+                let away = away(&self.path, going);
+                fs::rename(&self.path, &away)?;
+                fs::remove_dir_all(away)?;
+            }
+            Kind::Whole => {
+                let away = away(&self.path, GOING);
                 fs::rename(&self.path, &away)?;
                 fs::remove_dir_all(away)?;
             }
@@ -220,15 +272,15 @@ mod tests {
     fn what_was_not_used_for_longest_goes_first_with_what_belongs_to_it() {
         let cache = tempfile::tempdir().unwrap();
         for (letter, hours) in [('a', 1), ('b', 3), ('c', 2)] {
-            put(&cache.path().join("files").join(name(letter)), 1000, hours);
+            put(&cache.path().join("files").join(name(letter)), 4000, hours);
             put(&cache.path().join("files").join(format!("{}.minisig", name(letter))), 10, hours);
         }
 
-        let trimmed = trim(cache.path(), &[FILES], 1000).unwrap();
+        let trimmed = trim(cache.path(), &[FILES], 4096).unwrap();
 
-        assert_eq!(trimmed, Trimmed { entries: 2, bytes: 2000, left: 1000 });
+        assert_eq!(trimmed, Trimmed { entries: 2, bytes: 8192, left: 4096 });
         assert_eq!(left(cache.path(), "files"), [name('a'), format!("{}.minisig", name('a'))]);
-        assert_eq!(trim(cache.path(), &[FILES], 1000).unwrap().entries, 0);
+        assert_eq!(trim(cache.path(), &[FILES], 4096).unwrap().entries, 0);
     }
 
     #[test]
@@ -238,7 +290,7 @@ mod tests {
         put(&cache.path().join("files").join(name('b')), 1000, 1);
         touch(fs::File::open(cache.path().join("files").join(name('a'))).unwrap().file());
 
-        trim(cache.path(), &[FILES], 1500).unwrap();
+        trim(cache.path(), &[FILES], 5000).unwrap();
 
         assert_eq!(left(cache.path(), "files"), [name('a')]);
     }
@@ -260,6 +312,45 @@ mod tests {
         drop(used);
         assert_eq!(trim(cache.path(), &[LAYERS], 0).unwrap().entries, 1);
         assert_eq!(left(cache.path(), "layers"), ["index"]);
+    }
+
+    #[test]
+    fn what_goes_as_a_whole_goes_when_nobody_holds_it_and_so_does_what_a_killed_process_left_of_it() {
+        const WHOLE: Shelf = Shelf { place: "resolver", kind: Kind::Whole, companion: None };
+        let cache = tempfile::tempdir().unwrap();
+        let directory = cache.path().join("resolver");
+        let used = lease(&directory).unwrap();
+        put(&directory.join("deep/file"), 5000, 9);
+        put(&cache.path().join(".going-resolver/file"), 5000, 9);
+
+        assert_eq!(trim(cache.path(), &[WHOLE], 0).unwrap().entries, 0);
+        assert!(directory.join("deep/file").exists());
+        assert!(!cache.path().join(".going-resolver").exists());
+
+        drop(used);
+        assert_eq!(trim(cache.path(), &[WHOLE], 1 << 20).unwrap().entries, 0);
+        assert_eq!(trim(cache.path(), &[WHOLE], 0).unwrap().entries, 1);
+        assert_eq!(left(cache.path(), ""), [".trimming"]);
+        drop(lease(&directory).unwrap());
+        assert!(directory.is_dir());
+    }
+
+    #[test]
+    fn what_goes_as_a_whole_is_as_old_as_its_last_use() {
+        const WHOLE: Shelf = Shelf { place: "resolver", kind: Kind::Whole, companion: None };
+        let cache = tempfile::tempdir().unwrap();
+        put(&cache.path().join("resolver/file"), 5000, 9);
+        let directory = fs::File::open(cache.path().join("resolver")).unwrap();
+        directory.file().set_modified(SystemTime::now() - Duration::from_secs(9 * 3600)).unwrap();
+        put(&cache.path().join("files").join(name('a')), 1000, 5);
+
+        drop(lease(&cache.path().join("resolver")).unwrap());
+        trim(cache.path(), &[WHOLE, FILES], 1 << 16).unwrap();
+        assert_eq!(left(cache.path(), "files").len(), 1);
+        trim(cache.path(), &[WHOLE, FILES], 10000).unwrap();
+
+        assert_eq!(left(cache.path(), "files").len(), 0);
+        assert!(cache.path().join("resolver/file").exists());
     }
 
     #[test]

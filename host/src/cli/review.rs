@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 /// `par grants`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct GrantsArguments {
-    /// A package file or an agent's directory.
+    /// A package file, an agent's directory, or an `https://` or `s3://` URL.
     pub package: PathBuf,
     /// The operator's policy. Without it, PAR_POLICY; without that, nothing is granted.
     #[arg(long, value_name = "FILE")]

@@ -1,6 +1,6 @@
 //! Deps layers on disk: named by their digest, complete or absent.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -254,7 +254,10 @@ impl LayerStore {
     /// The layer these requirements led to before. `Some(None)` when they led to none.
     #[expect(clippy::option_option, reason = "known to need no layer is not the same as unknown")]
     pub(super) fn known(&self, key: Sha256) -> Option<Option<DepsLayer>> {
-        let text = fs::read_to_string(self.index_file(key)).ok()?;
+        let mut text = String::new();
+        let mut entry = fs::File::open(self.index_file(key)).ok()?;
+        entry.read_to_string(&mut text).ok()?;
+        trim::touch(entry.file());
         match text.trim() {
             NO_LAYER => Some(None),
             digest => self.find(digest.parse().ok()?).map(Some),

@@ -21,6 +21,7 @@ use super::guest::GuestFiles;
 use super::lock::{Lock, Locked};
 use super::settings::{InstallSettings, PYTHON_VERSION, RESOLVE_PLATFORM, UV_VERSION};
 use super::standin::STAND_INS;
+use crate::cache::trim;
 use par_apkg::requirement::ProjectName;
 
 /// One requirement of the agent, as it is handed to the resolver.
@@ -46,6 +47,7 @@ pub(super) async fn resolve(
 ) -> Result<Lock, InstallError> {
     let uv = find(settings)?;
     check_version(&uv, settings).await?;
+    let _kept = keep_cache(settings).await?;
     let run = Run { uv: &uv, package, guest, settings, scratch, extra };
     let lock = run.resolve(wanted).await?;
     let is_replaced =
@@ -121,6 +123,7 @@ pub(super) async fn places(
 ) -> Result<Lock, InstallError> {
     let uv = find(settings)?;
     check_version(&uv, settings).await?;
+    let _kept = keep_cache(settings).await?;
     let pinned: String = pins.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
     write(scratch, &pinned, "")?;
     let mut command = compile(&uv, settings, None, scratch);
@@ -171,7 +174,7 @@ pub(super) async fn requirers(
     settings: &InstallSettings,
     scratch: &Path,
 ) -> Vec<String> {
-    let Ok(uv) = find(settings) else { return Vec::new() };
+    let (Ok(uv), Ok(_kept)) = (find(settings), keep_cache(settings).await) else { return Vec::new() };
     let output = compile(&uv, settings, Some(guest), scratch).args(["--annotation-style", "line"]).output().await;
     match output {
         Ok(output) if output.status.success() => {
@@ -190,7 +193,7 @@ fn compile(uv: &Path, settings: &InstallSettings, guest: Option<&GuestFiles>, sc
     command.args(["--no-header", "--only-binary", ":all:"]);
     command.args(["--python-version", PYTHON_VERSION, "--python-platform", RESOLVE_PLATFORM]);
     command.args(["--no-config", "--no-progress", "--system-certs", "--color", "never"]);
-    command.arg("--cache-dir").arg(settings.cache.join("uv"));
+    command.arg("--cache-dir").arg(settings.cache.join(RESOLVER_CACHE));
     if let Some((guest, index)) = guest.and_then(|guest| Some((guest, guest.index()?))) {
         // The first index that has a name is the only one that is asked for it.
         command.arg("--index").arg(index);
@@ -214,6 +217,17 @@ fn compile(uv: &Path, settings: &InstallSettings, guest: Option<&GuestFiles>, sc
 pub(super) fn is_readable(directory: &Path) -> bool {
     fs::read_dir(directory).is_ok()
 }
+
+/// Keeps what the resolver remembers from being removed while it runs.
+async fn keep_cache(settings: &InstallSettings) -> Result<std::fs::File, InstallError> {
+    let directory = settings.cache.join(RESOLVER_CACHE);
+    let kept = tokio::task::spawn_blocking(move || trim::lease(&directory)).await;
+    kept.map_err(std::io::Error::other).flatten().map_err(InstallError::cache)
+}
+
+/// Where the resolver keeps what it remembers, below the cache directory. What lies there is its own affair, so
+/// it goes as a whole.
+pub const RESOLVER_CACHE: &str = "uv";
 
 const REQUIREMENTS: &str = "requirements.in";
 const CONSTRAINTS: &str = "constraints.txt";
