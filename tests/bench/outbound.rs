@@ -83,7 +83,7 @@ from wit_world.imports import outbound
 times = []
 for number in range(1 << 40, (1 << 40) + {count}):
     began = perf_counter()
-    outbound.start(number, outbound.Request(None, b'GET\\0{url}', outbound.Body_Complete(b'')))
+    outbound.start(number, outbound.Request(None, b'GET\\0{url}', outbound.Body_Complete(b''), b''))
     try:
         await outbound.answer(number)
     except Err:

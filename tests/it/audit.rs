@@ -83,9 +83,51 @@ result = urllib.request.urlopen(request, timeout=20).status"
         "{}",
         used.text
     );
+    // A file is put to the account of the one request that was served.
+    for of_a_file in records.iter().filter(|line| line.text_of("capability") == "files") {
+        assert!(!of_a_file.text_of("request_id").is_empty(), "{}", of_a_file.text);
+    }
     assert_eq!(json!([used.detail("origin"), used.detail("backend")]), json!(["unasked", "sandbox"]));
     let all = host.log_text();
     assert!(!all.contains("query=1") && !all.contains("hunter2"), "{all}");
+}
+
+/// What a file was used for is told when it can be: not while two requests are served.
+#[tokio::test]
+async fn a_file_has_the_request_that_was_served_alone() {
+    let app = "
+import asyncio
+import os
+
+inside = []
+
+async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        return
+    if scope['path'] == '/two':
+        inside.append(asyncio.get_running_loop().create_future())
+        if len(inside) == 2:
+            open('/scratch/two', 'w').close()
+            for waiting in inside:
+                waiting.set_result(None)
+        await inside[-1]
+    else:
+        open('/scratch/one', 'w').close()
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    await send({'type': 'http.response.body', 'body': b''})
+";
+    let policy = "version: 1\ngrant: {files: {scratch_mib: 1}}\nlimits: {instances: 1}\n";
+    let mut host = TestHost::agent(&Package::asgi(app)).env("PAR_POLICY", policy).start().await;
+
+    let one = host.get("/one").await;
+    let (first, second) = tokio::join!(host.get("/two"), host.get("/two"));
+    assert_eq!([one.status, first.status, second.status], [200, 200, 200]);
+    host.stop().await;
+
+    let records = host.records();
+    let of = |path: &str| records.iter().find(|line| line.text_of("target") == path).unwrap();
+    assert_eq!(of("/scratch/one").text_of("request_id"), one.header("x-request-id"));
+    assert!(of("/scratch/two").detail("request_id").is_null());
 }
 
 /// Each limit that is reached is on the record with its code and the key that sets it.

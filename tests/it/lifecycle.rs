@@ -281,17 +281,22 @@ async fn termination_lets_work_after_an_answer_finish() {
 async fn taken(connection: &tokio::net::TcpStream) {
     let hex = |address: std::net::SocketAddr| format!(":{:04X}", address.port());
     let (ours, theirs) = (hex(connection.local_addr().unwrap()), hex(connection.peer_addr().unwrap()));
-    let taking = async {
+    // First they have to be there, which the acknowledgement says; only then does an empty queue say that they were read.
+    let emptied = async |from: &str, to: &str, is_empty: fn(&str) -> bool| {
         loop {
             let table = fs_err::read_to_string("/proc/net/tcp").unwrap();
-            let queue = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find_map(|fields| {
-                (fields[1].ends_with(&theirs) && fields[2].ends_with(&ours)).then(|| fields[4].to_owned())
+            let queues = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find_map(|fields| {
+                (fields[1].ends_with(from) && fields[2].ends_with(to)).then(|| fields[4].to_owned())
             });
-            if queue.is_some_and(|queue| queue.ends_with(":00000000")) {
+            if queues.is_some_and(|queues| is_empty(&queues)) {
                 return;
             }
             tokio::task::yield_now().await;
         }
+    };
+    let taking = async {
+        emptied(&ours, &theirs, |queues| queues.starts_with("00000000:")).await;
+        emptied(&theirs, &ours, |queues| queues.ends_with(":00000000")).await;
     };
     tokio::time::timeout(par_tests::PATIENCE, taking).await.expect("the bytes are read");
 }

@@ -394,8 +394,7 @@ for _ in range({count}):
     assert_eq!(upstream.seen().len(), 4);
 }
 
-/// A synchronous client that waits for ever blocks its own instance until the deadline of its call;
-/// other instances answer meanwhile, and then the instance is replaced.
+/// A synchronous client that waits for an answer blocks its own instance; other instances answer meanwhile.
 #[tokio::test]
 async fn a_synchronous_client_blocks_its_own_instance_only() {
     let upstream = Upstream::http().await;
@@ -403,23 +402,44 @@ async fn a_synchronous_client_blocks_its_own_instance_only() {
         .grant(&upstream.url("api.example", ""))
         .resolve("api.example", &["127.0.0.1"])
         .instances(2)
-        .request_timeout(std::time::Duration::from_secs(3))
+        .request_timeout(par_tests::PATIENCE * 2)
         .start()
         .await;
     while host.sandbox().ready_instances() < 2 {
         tokio::task::yield_now().await;
     }
-    let blocking =
-        format!("import urllib.request\nurllib.request.urlopen({:?})", upstream.url("api.example", "/forever"));
+    let url = upstream.url("api.example", "/steps");
+    let code = format!("import urllib.request\nreturn len(urllib.request.urlopen({url:?}).read(1))");
+    let mut blocked = Box::pin(run(&host, &code));
 
-    let (blocked, ()) = tokio::join!(host.call("/", blocking.into()), async {
-        while upstream.seen().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        for _ in 0..20 {
-            assert_eq!(run(&host, "return 1").await["done"], 1);
-        }
-    });
+    tokio::select! {
+        biased;
+        answer = &mut blocked => panic!("nothing was sent: {answer}"),
+        () = async {
+            upstream.arrived(1).await;
+            for _ in 0..20 {
+                assert_eq!(run(&host, "return 1").await["done"], 1);
+            }
+        } => {}
+    }
+    upstream.step();
+
+    assert_eq!(blocked.await["done"], 1);
+}
+
+/// One that waits for ever is ended with its call, and its instance is replaced.
+#[tokio::test]
+async fn a_synchronous_client_that_waits_for_ever_ends_with_its_call() {
+    let upstream = Upstream::http().await;
+    let host = agent()
+        .grant(&upstream.url("api.example", ""))
+        .resolve("api.example", &["127.0.0.1"])
+        .request_timeout(std::time::Duration::from_secs(3))
+        .start()
+        .await;
+    let code = format!("import urllib.request\nurllib.request.urlopen({:?})", upstream.url("api.example", "/forever"));
+
+    let blocked = host.call("/", code.into()).await;
 
     assert!(matches!(blocked, Err(par_sandbox::call::CallError::TimedOut)));
     upstream.dropped().await;

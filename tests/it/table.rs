@@ -89,6 +89,16 @@ for _ in range(3): result = urllib.request.urlopen('OWN/echo', timeout=20).statu
             "grant: {outbound: [OWN], LOOPBACK}\nlimits: {outbound_requests_per_request: 2}",
         )
     },
+    Row {
+        runs: "import urllib.request; result = len(urllib.request.urlopen('OWN/large', timeout=20).read())",
+        answers: [r#"{"done":2097152}"#, "OutboundTooLarge"],
+        seen: [1, 1],
+        ..outbound(
+            "outbound_response_too_large",
+            "grant: {outbound: [OWN], LOOPBACK}\nlimits: {outbound_response_mib: 3}",
+            "grant: {outbound: [OWN], LOOPBACK}\nlimits: {outbound_response_mib: 1}",
+        )
+    },
     // A secret that may not be used stays a placeholder; the request is another matter.
     Row {
         capability: "secrets",

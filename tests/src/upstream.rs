@@ -166,6 +166,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/steps", any(steps))
         .route("/forever", any(forever))
         .route("/endless", get(endless))
+        .route("/large", get(large))
         .route("/headers", get(headers))
         .route("/cut", get(cut))
         .route("/v1/chat/completions", any(models::completions))
@@ -302,6 +303,13 @@ async fn endless(State(shared): State<Arc<Shared>>, request: Request) -> Respons
         std::task::Poll::Ready(Some(Ok::<_, Infallible>(chunk.clone())))
     });
     Body::from_stream(stream).into_response()
+}
+
+/// Two MiB, of a length nobody knows before.
+async fn large(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    record(&shared, request).await;
+    let chunks = std::iter::repeat_n(Bytes::from(vec![b'x'; 64 * 1024]), 32).map(Ok::<_, Infallible>);
+    Body::from_stream(futures::stream::iter(chunks)).into_response()
 }
 
 /// As many headers as asked for, each as long as asked for.

@@ -38,12 +38,12 @@ pub(super) fn reached(key: &str) -> &'static str {
         "memory_growth_mib" => "the instance is replaced by a fresh one, after its request",
         "open_files" => "the agent sees an OSError",
         "log_lines_per_second" => "lines are left out and counted",
-        "outbound_requests_per_request" | "outbound_concurrent_requests" => "the agent's request is denied",
+        "outbound_requests_per_request" => "the agent's request is denied",
+        "outbound_concurrent_requests" => "the agent's request waits for its turn",
         "outbound_request_mib" | "outbound_response_mib" => "the agent's request is broken off",
         "outbound_connect_timeout_ms" | "outbound_idle_timeout_ms" | "outbound_timeout_ms" => {
             "the agent's request is broken off"
         }
-        "outbound_redirects" => "the redirect is not followed",
         _ => "see the manual",
     }
 }

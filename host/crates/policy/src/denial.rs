@@ -106,8 +106,6 @@ codes! {
     ScratchFull = "scratch_full",
     /// A header an outbound request may not set, or one with characters no header may have.
     ForbiddenHeader = "forbidden_header",
-    /// More redirects than are followed.
-    TooManyRedirects = "too_many_redirects",
     /// An instance asked for more memory than it may hold. The agent sees a `MemoryError`.
     MemoryExhausted = "memory_exhausted",
     /// A request to the agent took longer than allowed.
@@ -163,7 +161,6 @@ impl DenialCode {
             Self::OutboundRequestsExhausted => "outbound_requests_per_request",
             Self::OutboundRequestTooLarge => "outbound_request_mib",
             Self::OutboundResponseTooLarge => "outbound_response_mib",
-            Self::TooManyRedirects => "outbound_redirects",
             _ => return None,
         })
     }

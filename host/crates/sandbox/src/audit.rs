@@ -1,6 +1,6 @@
 //! What is on the record: one record for each use of a capability and for each denial.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use par_policy::{AuditEvent, DenialCode};
@@ -10,8 +10,9 @@ use par_policy::{AuditEvent, DenialCode};
 pub struct AuditRecord {
     /// What was used or denied, and by which rule.
     pub event: AuditEvent,
-    /// The request to the agent during which it happened; `None` at start-up and in background
-    /// work. The guest names it, so a hostile agent can name another one of its own.
+    /// The request to the agent during which it happened; `None` at start-up, in background
+    /// work, and of files and memory while several requests are served. Of outbound requests and
+    /// secrets the guest names it, so a hostile agent can name another one of its own.
     pub request_id: Option<Arc<str>>,
     /// The Python packages that led to it, from the one the agent called to the one that made
     /// it; empty where that cannot be told. The guest names them, so a hostile agent can lie.
@@ -57,6 +58,34 @@ pub struct NoAudit;
 
 impl AuditSink for NoAudit {
     fn record(&self, _: AuditRecord) {}
+}
+
+/// The record of one instance, for what happens without the name of a request: files and memory. What happens while the
+/// instance serves one request and no other is put to the account of that one.
+#[derive(Debug)]
+pub(crate) struct Accounted {
+    sink: Arc<dyn AuditSink>,
+    only: Mutex<Option<Arc<str>>>,
+}
+
+impl Accounted {
+    /// Of an instance that serves nothing yet.
+    pub(crate) fn new(sink: Arc<dyn AuditSink>) -> Arc<Self> {
+        Arc::new(Self { sink, only: Mutex::default() })
+    }
+
+    /// From now on the instance serves this request and no other, or none, or several.
+    pub(crate) fn serves_only(&self, request_id: Option<Arc<str>>) {
+        *self.only.lock().unwrap_or_else(PoisonError::into_inner) = request_id;
+    }
+}
+
+impl AuditSink for Accounted {
+    fn record(&self, record: AuditRecord) {
+        let only = || self.only.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let request_id = record.request_id.clone().or_else(only);
+        self.sink.record(AuditRecord { request_id, ..record });
+    }
 }
 
 /// Puts a limit that was reached on the record. `target` says what reached it.

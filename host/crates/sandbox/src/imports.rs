@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use wasmtime::component::{Access, Accessor, HasSelf, Linker};
 
 use crate::alarm::Alarm;
+use crate::audit::Accounted;
 use crate::bindings::Agent;
 use crate::bindings::pixell::agent::{calls, clock, failure, log};
 use crate::files::Files;
@@ -24,16 +25,18 @@ pub(crate) struct HostState {
     alarm: Arc<Alarm>,
     parked: HashMap<u64, Arc<Notify>>,
     flights: HashMap<u64, Arc<Flight>>,
+    account: Arc<Accounted>,
     pub(crate) exchanges: Exchanges,
 }
 
 impl HostState {
-    /// The state of an instance that begins, with its way out.
-    pub(crate) fn new(outbound: Arc<Outbound>) -> Self {
+    /// The state of an instance that begins, with its way out, and what wants to know which request it serves.
+    pub(crate) fn new(outbound: Arc<Outbound>, account: Arc<Accounted>) -> Self {
         Self {
             alarm: Arc::default(),
             parked: HashMap::new(),
             flights: HashMap::new(),
+            account,
             exchanges: Exchanges::new(outbound),
         }
     }
@@ -46,6 +49,7 @@ impl HostState {
     /// Makes a call known to the guest under its id.
     pub(crate) fn begin(&mut self, id: u64, flight: Arc<Flight>) {
         self.flights.insert(id, flight);
+        self.tell_account();
     }
 
     /// Forgets a call; whoever waits for its end is woken.
@@ -53,6 +57,13 @@ impl HostState {
         if let Some(flight) = self.flights.remove(&id) {
             flight.end();
         }
+        self.tell_account();
+    }
+
+    fn tell_account(&self) {
+        let mut flights = self.flights.values();
+        let only = flights.next().filter(|_| flights.next().is_none());
+        self.account.serves_only(only.map(|flight| flight.request_id_shared()));
     }
 
     /// Marks every response that is still being written: the instance is lost.

@@ -11,6 +11,7 @@ use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::StartError;
+use crate::audit::{Accounted, AuditSink};
 use crate::drive::Mold;
 use crate::files::{FilesView, OpenScratchFile, Places, Quota, Root};
 use crate::fixed::{RepeatedRandom, StandingClock};
@@ -101,7 +102,9 @@ pub(crate) fn build_store(
     memory: Arc<Memory>,
 ) -> Result<Store<State>, StartError> {
     let Mold { engine, grants, mounts, audit, nothing, .. } = mold;
-    let host = HostState::new(Arc::clone(&mold.outbound));
+    let account = Accounted::new(Arc::clone(audit));
+    let host = HostState::new(Arc::clone(&mold.outbound), Arc::clone(&account));
+    let audit: Arc<dyn AuditSink> = account;
     let mut wasi = WasiCtxBuilder::new();
     wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
     // Imports read hundreds of small files from a local disk; a thread switch for each costs
@@ -121,7 +124,7 @@ pub(crate) fn build_store(
             Access::Write => {
                 let denial = Denial::new(DenialCode::ScratchFull, "the directory of the build is full");
                 let full = AuditEvent::denied(Capability::Files, guest, &denial);
-                quota = Some(Quota::new(BUILD_BYTES, full, Arc::clone(audit)));
+                quota = Some(Quota::new(BUILD_BYTES, full, Arc::clone(&audit)));
                 FsPerms::ReadWrite
             }
         };
@@ -140,7 +143,7 @@ pub(crate) fn build_store(
         let denial = Denial::by_rule(DenialCode::ScratchFull, "the scratch directory is full", limit.rule.clone());
         let full = AuditEvent::denied(Capability::Files, Grants::scratch_path(), &denial);
         roots.push(Root::granted(Grants::scratch_path(), limit, true));
-        quota = Some(Quota::new(limit.value.bytes(), full, Arc::clone(audit)));
+        quota = Some(Quota::new(limit.value.bytes(), full, Arc::clone(&audit)));
     }
     if let Some(clock) = grants.clock() {
         wasi.wall_clock(StandingClock(clock.value));
@@ -157,8 +160,8 @@ pub(crate) fn build_store(
         .memories(MEMORIES)
         .tables(TABLES)
         .build();
-    let limits = Limiter::new(limits, memory, Arc::clone(audit));
-    let places = Places::new(roots, grants.limits().open_files, Arc::clone(audit));
+    let limits = Limiter::new(limits, memory, Arc::clone(&audit));
+    let places = Places::new(roots, grants.limits().open_files, audit);
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES);
     let state = State { wasi: wasi.build(), table, limits, quota, open_scratch_files: HashMap::new(), places, host };

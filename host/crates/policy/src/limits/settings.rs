@@ -24,7 +24,7 @@ const MIB: u64 = 1 << 20;
 const DAY_MS: u64 = 86_400_000;
 
 /// Every limit, in the order of the documentation. The setters see values in range only.
-static ENTRIES: [Entry; 18] = [
+static ENTRIES: [Entry; 17] = [
     Entry {
         key: "memory_mib",
         least: 64,
@@ -146,13 +146,6 @@ static ENTRIES: [Entry; 18] = [
         most: DAY_MS,
         get: |limits| milliseconds(limits.outbound.total_timeout),
         set: |limits, ms| limits.outbound.total_timeout = Duration::from_millis(ms),
-    },
-    Entry {
-        key: "outbound_redirects",
-        least: 0,
-        most: 20,
-        get: |limits| u64::from(limits.outbound.redirects),
-        set: |limits, count| limits.outbound.redirects = narrowed(count),
     },
 ];
 

@@ -20,8 +20,6 @@ pub struct OutboundLimits {
     pub idle_timeout: Duration,
     /// Longest time from the request to the end of its response.
     pub total_timeout: Duration,
-    /// Most redirects that are followed for one request.
-    pub redirects: u32,
 }
 
 impl OutboundLimits {
@@ -35,7 +33,6 @@ impl OutboundLimits {
         connect_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
         total_timeout: Duration::from_secs(300),
-        redirects: 5,
     };
 }
 
