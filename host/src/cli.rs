@@ -116,6 +116,15 @@ pub enum Command {
     },
     /// Ask the process in this container how it is: exits with 0 when `/health` on `REST_PORT` answers 200, else with 1.
     Healthcheck,
+    /// Confine this process and become a program: how the native backend starts the process of an agent.
+    #[command(hide = true)]
+    Confined {
+        /// What to give up, as JSON.
+        confinement: String,
+        /// The program and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
     /// PAR has no control plane to ask; use `/health`.
     #[command(hide = true)]
     Status,

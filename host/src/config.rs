@@ -28,7 +28,7 @@ pub use mistake::{Mistake, Mistakes, Remark};
 pub use package::Package;
 pub use policy::{Observing, PolicySource};
 pub use ports::{Port, Ports, rest_port_of};
-pub use raw::{Environment, Places, operator_variable};
+pub use raw::{Environment, Places, operator_variable, variables_given_to_an_agent};
 
 use crate::fetch::FetchSettings;
 use crate::install::InstallSettings;

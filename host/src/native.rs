@@ -4,6 +4,7 @@
 //! Data moves one way: a venv and the grants become a [`Launch`], which becomes a process that speaks over one
 //! socket.
 
+pub mod confinement;
 pub mod launch;
 
 pub use launch::{Launch, Launched};

@@ -15,6 +15,7 @@ mod clients;
 mod compatibility;
 mod compiled;
 mod configuration;
+mod confinement;
 mod conventions;
 mod dependencies;
 mod documentation;

@@ -11,7 +11,8 @@ pub fn repository() -> &'static Path {
 
 /// The program under test: `par` in the directory the tests were built into, or the one of
 /// `TEST_PAR`, such as the one of an image.
-pub(crate) fn par() -> PathBuf {
+#[must_use]
+pub fn par() -> PathBuf {
     if let Some(installed) = variable("TEST_PAR") {
         return installed.into();
     }

@@ -27,7 +27,7 @@ mod upstream;
 
 pub use a2a::{A2aMessage, ActionRequest, ActionResult, AgentClient, Capabilities, HealthStatus, Pong, WrongRequest};
 pub use browser::Browser;
-pub use built::{guest, package_index, repository};
+pub use built::{guest, package_index, par as par_program, repository};
 pub use command::{Said, par};
 pub use host::{PATIENCE, RunningHost, TestHost};
 pub use index::{PackageIndex, Release};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::variables::{AGENT_APP_ID, AGENT_PACKAGE_PATH, DEPLOYMENT_ID, LOG_LEVEL, PACKAGE_URL, VARIABLES};
@@ -32,6 +33,15 @@ pub struct Places {
     pub search_path: Option<String>,
     /// Variables that say where certificates and proxies are, for the program that resolves requirements.
     pub network: Vec<(&'static str, Secret<String>)>,
+}
+
+/// The variables whose names begin with `prefix`, without it.
+#[expect(clippy::disallowed_methods, reason = "the only reader of the environment")]
+pub fn variables_given_to_an_agent(prefix: &str) -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter_map(move |(name, value)| {
+        let own = name.as_encoded_bytes().strip_prefix(prefix.as_bytes())?;
+        Some((OsStr::from_bytes(own).to_owned(), value))
+    })
 }
 
 impl Environment {
