@@ -24,7 +24,9 @@ fn main() -> ExitCode {
         Some(Command::Grants(arguments)) => app::grants(&arguments),
         Some(Command::Policy { command }) => app::policy(&command),
         Some(Command::Healthcheck) => app::healthcheck(),
-        Some(Command::Confined { confinement, command }) => par_host::native::confinement::confine(&confinement, &command),
+        Some(Command::Confined { confinement, command }) => {
+            par_host::native::confinement::confine(&confinement, &command)
+        }
         Some(Command::Status) => app::status(),
     };
     exit.into()

@@ -6,5 +6,6 @@
 
 pub mod confinement;
 pub mod launch;
+pub mod outbound;
 
 pub use launch::{Launch, Launched};

@@ -195,7 +195,11 @@ async fn holds(landlock: bool) {
 
 fn pretty(got: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, user: User) {
     let wrong: Vec<_> = got.iter().filter(|(name, outcome)| wanted[*name] != **outcome).collect();
-    assert!(wrong.is_empty(), "{user:?}: {:?}", wrong.iter().map(|(name, got)| (name, got, &wanted[*name])).collect::<Vec<_>>());
+    assert!(
+        wrong.is_empty(),
+        "{user:?}: {:?}",
+        wrong.iter().map(|(name, got)| (name, got, &wanted[*name])).collect::<Vec<_>>()
+    );
 }
 
 /// hostile 157, 159, 160, 161, 162, 163, 164, 165, 166, 167, 168, 174, 175: a confined process reaches nothing outside of
@@ -237,7 +241,8 @@ async fn a_process_that_has_to_stay_root_has_no_capability() {
     }
     let bench = Bench::of(User::Root);
     fs_err::set_permissions(bench.directory.path(), PermissionsExt::from_mode(0o700)).unwrap();
-    let program = "import os; print(os.getuid(), [l.split()[1] for l in open('/proc/self/status') if l.startswith('Cap')])";
+    let program =
+        "import os; print(os.getuid(), [l.split()[1] for l in open('/proc/self/status') if l.startswith('Cap')])";
 
     let answer = bench.run(&bench.confinement(&[], false), &[PYTHON, "-I", "-c", program]).await;
 

@@ -118,8 +118,16 @@ pub const GIVEN: &str = "PAR_GIVEN_";
 
 /// Variables that make a program load or run something else than it was told to. No package sets them.
 const LOADING: [&str; 10] = [
-    "BASH_ENV", "ENV", "GCONV_PATH", "GLIBC_TUNABLES", "HOSTALIASES", "LOCALDOMAIN", "LOCPATH", "NLSPATH",
-    "OPENSSL_CONF", "RES_OPTIONS",
+    "BASH_ENV",
+    "ENV",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+    "HOSTALIASES",
+    "LOCALDOMAIN",
+    "LOCPATH",
+    "NLSPATH",
+    "OPENSSL_CONF",
+    "RES_OPTIONS",
 ];
 const LOADING_PREFIXES: [&str; 6] = ["LD_", "PYTHON", "MALLOC_", "OPENSSL_MODULES", "OPENSSL_ENGINES", GIVEN];
 
@@ -154,9 +162,9 @@ pub fn confine(confinement: &str, command: &[OsString]) -> Exit {
 
 fn become_confined(confinement: &str, command: &[OsString]) -> Result<std::convert::Infallible, NotConfined> {
     let confinement: Confinement = serde_json::from_str(confinement).map_err(NotConfined::Unreadable)?;
-    let (program, arguments) = command.split_first().map_or((PathBuf::new(), &[][..]), |(program, arguments)| {
-        (PathBuf::from(program), arguments)
-    });
+    let (program, arguments) = command
+        .split_first()
+        .map_or((PathBuf::new(), &[][..]), |(program, arguments)| (PathBuf::from(program), arguments));
     let mut channel = File::from(descriptors::adopt(confinement.report).map_err(NotConfined::NoReport)?);
     let report = confinement.apply(&program);
     let mut line = serde_json::to_vec(&report).map_err(NotConfined::Unreadable)?;

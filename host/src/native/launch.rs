@@ -11,16 +11,21 @@ use command_fds::{CommandFdExt as _, FdMapping};
 use par_policy::Limits;
 use tokio::process::{Child, Command};
 
+use super::confinement::{ConfinedLimits, Confinement, GIVEN};
+use super::outbound::pair;
+
 /// The descriptor of the child over which requests and responses go: a stream socket.
 pub const MESSAGES: i32 = 3;
 
-/// The descriptor of the child over which it asks for connections: it sends one end of a socket pair with the
-/// name and the port, and the host serves the other. A stream socket.
+/// The descriptor of the child over which it asks for connections, by messages: [`super::outbound`].
 pub const OUTBOUND: i32 = 4;
 
 /// The descriptor of the child on which its confinement says, in one JSON line, what could not be applied. A stream
 /// socket; it is closed before Python starts.
 pub const REPORT: i32 = 5;
+
+/// Largest file in a scratch directory. Unit: bytes.
+const LARGEST_FILE: u64 = 1 << 30;
 
 /// Everything a process of an agent is started with.
 #[derive(Debug, Clone)]
@@ -50,7 +55,7 @@ pub struct Launched {
     /// The other end of [`MESSAGES`].
     pub messages: UnixStream,
     /// The other end of [`OUTBOUND`].
-    pub outbound: UnixStream,
+    pub outbound: OwnedFd,
     /// The other end of [`REPORT`].
     pub report: UnixStream,
 }
@@ -62,25 +67,41 @@ impl Launch {
     /// What the system says.
     pub fn start(&self) -> io::Result<Launched> {
         let (messages, inner_messages) = UnixStream::pair()?;
-        let (outbound, inner_outbound) = UnixStream::pair()?;
+        let (outbound, inner_outbound) = pair()?;
         let (report, inner_report) = UnixStream::pair()?;
-        let mut command = self.command();
-        let inherited = [(MESSAGES, inner_messages), (OUTBOUND, inner_outbound), (REPORT, inner_report)];
-        let inherited = inherited.map(|(child_fd, end)| FdMapping { parent_fd: OwnedFd::from(end), child_fd });
+        let mut command = self.command()?;
+        let inherited = [
+            FdMapping { parent_fd: inner_messages.into(), child_fd: MESSAGES },
+            FdMapping { parent_fd: inner_outbound, child_fd: OUTBOUND },
+            FdMapping { parent_fd: inner_report.into(), child_fd: REPORT },
+        ];
         command.fd_mappings(inherited.into()).map_err(io::Error::other)?;
         let mut command = Command::from(command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         Ok(Launched { child: command.spawn()?, messages, outbound, report })
     }
 
-    /// The command that becomes the agent's Python.
-    fn command(&self) -> std::process::Command {
-        use std::os::unix::process::CommandExt as _;
-
+    /// The command that becomes the agent's Python once it has confined itself.
+    fn command(&self) -> io::Result<std::process::Command> {
+        let confinement = serde_json::to_string(&self.confinement()).map_err(io::Error::other)?;
         #[expect(clippy::disallowed_methods, reason = "the one place that starts the process of an agent")]
-        let mut command = std::process::Command::new(&self.python);
-        command.args(&self.arguments).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.current_dir(&self.directory).process_group(0);
-        command
+        let mut command = std::process::Command::new(std::env::current_exe()?);
+        command.arg("confined").arg(confinement).arg("--").arg(&self.python).args(&self.arguments);
+        // Its session, and with it its group, is made by itself.
+        let given = self.environment.iter().map(|(name, value)| (format!("{GIVEN}{name}"), value));
+        command.env_clear().envs(given).current_dir(&self.directory);
+        Ok(command)
+    }
+
+    fn confinement(&self) -> Confinement {
+        Confinement {
+            readable: self.readable.iter().cloned().chain([self.directory.clone()]).collect(),
+            writable: self.writable.clone(),
+            keep: vec![MESSAGES, OUTBOUND],
+            report: REPORT,
+            limits: ConfinedLimits::of(&self.limits, self.writable.first().map(|_| LARGEST_FILE)),
+            strict: false,
+            without: Vec::new(),
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::turnstile::Place;
 
 /// The facts about a call that change while it runs.
 #[derive(Debug)]
-pub(crate) struct Flight {
+pub struct Flight {
     instance: Arc<Shared>,
     request_id: Arc<str>,
     /// Held for as long as somebody listens.

@@ -33,6 +33,10 @@ mod ways_out;
 pub use audit::{AuditRecord, AuditSink, NoAudit};
 pub use component::Guest;
 pub use engine::{EPOCH_TICK, Engine};
-pub use outbound::{OutboundSetup, Resolve, Roots, SystemResolver};
+pub use flight::Flight;
+pub use outbound::{
+    Answer, Asked, AskedBody, Exchange, Failure, Outbound, OutboundSetup, Reason, Resolve, Roots, SystemResolver,
+    Unseen, UnseenRecord,
+};
 pub use sandbox::{AgentDescription, AgentSpec, RestEntry, Sandbox, SandboxSpec, StartError};
 pub use store::Mount;

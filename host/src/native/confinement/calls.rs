@@ -87,9 +87,9 @@ type Arguments = Vec<(u8, SeccompCmpArgLen, SeccompCmpOp, u64)>;
 fn denied(host: Pid, signals: Signals) -> Result<BTreeMap<c_long, Vec<SeccompRule>>, BackendError> {
     let mut rules: BTreeMap<_, _> = DENIED.iter().map(|call| (*call, Vec::new())).collect();
     for (call, arguments) in by_arguments(host, signals) {
-        let conditions = arguments.into_iter().map(|(index, length, compare, value)| {
-            SeccompCondition::new(index, length, compare, value)
-        });
+        let conditions = arguments
+            .into_iter()
+            .map(|(index, length, compare, value)| SeccompCondition::new(index, length, compare, value));
         rules.entry(call).or_default().push(SeccompRule::new(conditions.collect::<Result<_, _>>()?)?);
     }
     Ok(rules)

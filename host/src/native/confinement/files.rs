@@ -41,8 +41,14 @@ const OF_THE_SYSTEM: [&str; 20] = [
 ];
 
 /// What of the kernel's own files says something about this machine and nothing about others on it.
-const OF_THE_KERNEL: [&str; 6] =
-    ["/proc/cpuinfo", "/proc/filesystems", "/proc/meminfo", "/proc/self", "/proc/stat", "/proc/sys/vm/overcommit_memory"];
+const OF_THE_KERNEL: [&str; 6] = [
+    "/proc/cpuinfo",
+    "/proc/filesystems",
+    "/proc/meminfo",
+    "/proc/self",
+    "/proc/stat",
+    "/proc/sys/vm/overcommit_memory",
+];
 
 /// Devices that are read, and those that are written to as well.
 const SOURCES: [&str; 2] = ["/dev/random", "/dev/urandom"];
@@ -68,7 +74,11 @@ pub(super) fn restrict(readable: &[PathBuf], writable: &[PathBuf], program: &Pat
     };
     let version = effective_abi as i32;
     let since = |needed: i32, what: &str| {
-        if version >= needed { Ok(()) } else { Err(format!("the kernel has landlock {version}, {what} needs {needed}")) }
+        if version >= needed {
+            Ok(())
+        } else {
+            Err(format!("the kernel has landlock {version}, {what} needs {needed}"))
+        }
     };
     Ok(Held { files: since(ENOUGH, "keeping files"), signals: since(WITH_SIGNALS, "keeping signals inside") })
 }

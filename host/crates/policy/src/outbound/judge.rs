@@ -75,6 +75,16 @@ impl Outbound {
         Err(not_granted(target, nearest))
     }
 
+    /// The rule that grants scheme, host and port of the target whatever path and method follow, for a connection
+    /// nobody looks into. `None` where a rule that grants or denies wants to see them.
+    #[must_use]
+    pub fn judge_unseen(&self, target: &OutboundTarget) -> Option<&Granted<OutboundRule>> {
+        if self.denied.iter().any(|(_, rule)| rule.reaches(target)) {
+            return None;
+        }
+        self.rules.iter().find(|granted| granted.value.is_whole() && granted.value.reaches(target))
+    }
+
     /// Whether an address may be dialled, for whatever name it stands.
     ///
     /// Public addresses may; others only when the policy names them; those that serve metadata

@@ -258,6 +258,18 @@ impl OutboundRule {
         Some(Fit::Whole)
     }
 
+    /// Whether the rule is about scheme, host and port of the target, for some path or method at least.
+    #[must_use]
+    pub fn reaches(&self, target: &OutboundTarget) -> bool {
+        self.fit(target).is_some_and(|fit| !matches!(fit, Fit::OtherScheme | Fit::OtherPort))
+    }
+
+    /// Whether the rule is about every path and every method.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.prefix.is_none() && self.methods.is_none()
+    }
+
     /// Whether the rule is about the target.
     #[must_use]
     pub fn is_for(&self, target: &OutboundTarget) -> bool {

@@ -547,3 +547,27 @@ fn ranges_are_written_in_one_way() {
     assert!(!range("10.1.0.0/16").covers(&range("10.0.0.0/8")));
     assert!(!range("fc00::/7").covers(&range("10.0.0.0/8")));
 }
+
+/// A connection nobody looks into is granted by rules that want to see nothing of it.
+#[test]
+fn a_connection_is_granted_unseen_where_no_rule_asks_for_more() {
+    let unseen = |rules: &[&str], denied: &[&str]| {
+        outbound(rules, denied, &[]).judge_unseen(&target("https://api.example.com/")).map(|rule| rule.rule.to_string())
+    };
+
+    assert_eq!(unseen(&["https://*.example.com"], &[]), Some("grant.outbound[0]".to_owned()));
+    assert_eq!(
+        unseen(&["https://api.example.com/v1", "https://api.example.com"], &["other.example"]),
+        Some("grant.outbound[1]".to_owned())
+    );
+    for (rules, denied) in [
+        (&["https://api.example.com/v1"][..], &[][..]),
+        (&["http://api.example.com"][..], &[][..]),
+        (&["https://api.example.com:8443"][..], &[][..]),
+        (&["https://api.example.com"][..], &["https://api.example.com/admin"][..]),
+        (&["https://api.example.com"][..], &["*.example.com"][..]),
+        (&[][..], &[][..]),
+    ] {
+        assert_eq!(unseen(rules, denied), None, "{rules:?} {denied:?}");
+    }
+}

@@ -66,20 +66,25 @@ impl Connector {
         let secure = uri.scheme_str() != Some("http");
         let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let deadline = Instant::now() + self.timeout;
-        let late = |_| {
-            let seconds = self.timeout.as_secs_f32();
-            let sentence = format!("no connection to `{host}` within {seconds} s");
-            NotConnected::Denied(Denial::new(DenialCode::OutboundTimeout, sentence))
-        };
-        let addresses = timeout_at(deadline, self.addresses(host)).await.map_err(late)??;
-        for address in &addresses {
-            self.rules.judge_address(*address).map_err(NotConnected::Denied)?;
-        }
-        let opened = timeout_at(deadline, dial(host, port, &addresses, deadline)).await.map_err(late)??;
+        let opened = self.open(host, port, deadline).await?;
         if !secure {
             return Ok(Stream::Plain(TokioIo::new(opened)));
         }
-        timeout_at(deadline, self.handshake(host, opened)).await.map_err(late)?
+        timeout_at(deadline, self.handshake(host, opened)).await.map_err(|_| self.late(host))?
+    }
+
+    /// A connection to a host, without TLS: its addresses are judged, and one of those is dialled.
+    pub(super) async fn open(&self, host: &str, port: u16, deadline: Instant) -> Result<TcpStream, NotConnected> {
+        let addresses = timeout_at(deadline, self.addresses(host)).await.map_err(|_| self.late(host))??;
+        for address in &addresses {
+            self.rules.judge_address(*address).map_err(NotConnected::Denied)?;
+        }
+        timeout_at(deadline, dial(host, port, &addresses, deadline)).await.map_err(|_| self.late(host))?
+    }
+
+    fn late(&self, host: &str) -> NotConnected {
+        let sentence = format!("no connection to `{host}` within {} s", self.timeout.as_secs_f32());
+        NotConnected::Denied(Denial::new(DenialCode::OutboundTimeout, sentence))
     }
 
     /// The addresses of the host; an address is its own.

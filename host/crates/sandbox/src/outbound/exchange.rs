@@ -10,11 +10,13 @@ use super::failure::Failure;
 
 /// The head of a response, and its body when that has arrived already.
 #[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
     /// Names and values, with zero bytes between them.
-    pub(crate) headers: Vec<u8>,
-    pub(crate) body: Option<Bytes>,
+    pub headers: Vec<u8>,
+    /// The body; `None` when it follows, by [`Exchange::pull`].
+    pub body: Option<Bytes>,
 }
 
 /// The ends of the channels between the guest and the task that sends.
@@ -22,7 +24,7 @@ pub(crate) struct Answer {
 /// Everything may be called at any time and in any order: the guest decides. Dropping it ends
 /// the task.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub struct Exchange {
     answer: Mutex<oneshot::Receiver<Result<Answer, Failure>>>,
     chunks: Mutex<mpsc::Receiver<Result<Bytes, Failure>>>,
     pushes: std::sync::Mutex<Option<Pushes>>,
@@ -53,7 +55,10 @@ impl Exchange {
     }
 
     /// Sends a piece of the body, when there is room for it.
-    pub(crate) async fn push(&self, piece: Bytes) -> Result<(), Failure> {
+    ///
+    /// # Errors
+    /// [`Failure`] when there is nothing to come.
+    pub async fn push(&self, piece: Bytes) -> Result<(), Failure> {
         let admitted = self.pushes().as_ref().map(|pushes| pushes.admit(&piece));
         match admitted {
             Some(Ok(room)) => room.send(piece).await.map_err(|_| Failure::cancelled()),
@@ -66,7 +71,7 @@ impl Exchange {
     }
 
     /// The body is complete. One that is shorter than declared never is.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         let pushes = self.pushes().take();
         if pushes.is_some_and(|pushes| !pushes.is_complete()) {
             self.abandon();
@@ -78,7 +83,10 @@ impl Exchange {
     }
 
     /// Waits for the head of the response.
-    pub(crate) async fn answer(&self) -> Result<Answer, Failure> {
+    ///
+    /// # Errors
+    /// [`Failure`] when there is nothing to come.
+    pub async fn answer(&self) -> Result<Answer, Failure> {
         let mut answer = self.answer.lock().await;
         if answer.is_terminated() {
             return Err(Failure::protocol("the response was asked for twice"));
@@ -87,12 +95,15 @@ impl Exchange {
     }
 
     /// Waits for more of the body; empty at its end.
-    pub(crate) async fn pull(&self) -> Result<Bytes, Failure> {
+    ///
+    /// # Errors
+    /// [`Failure`] when there is nothing to come.
+    pub async fn pull(&self) -> Result<Bytes, Failure> {
         self.chunks.lock().await.recv().await.unwrap_or_else(|| Err(Failure::cancelled()))
     }
 
     /// Ends it; whoever waits hears so.
-    pub(crate) fn abandon(&self) {
+    pub fn abandon(&self) {
         if let Some(task) = &self.task {
             task.abort();
         }

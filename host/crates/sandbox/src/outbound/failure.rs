@@ -4,14 +4,22 @@ use par_policy::{Denial, DenialCode};
 
 /// The kind of a failure: which exception the agent sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+pub enum Reason {
+    /// A rule or a limit said no.
     Denied,
+    /// The name does not resolve.
     Dns,
+    /// Nobody answers there.
     Connect,
+    /// The other side is not who it should be.
     Tls,
+    /// It took too long.
     Timeout,
+    /// What was said is not HTTP, on either side.
     Protocol,
+    /// A body is larger than allowed.
     TooLarge,
+    /// It was abandoned.
     Cancelled,
 }
 
@@ -19,13 +27,39 @@ pub(crate) enum Reason {
 /// and of the network nothing but what the agent asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub(crate) struct Failure {
-    pub(crate) reason: Reason,
-    pub(crate) code: &'static str,
-    pub(crate) message: String,
+pub struct Failure {
+    /// Its kind.
+    pub reason: Reason,
+    /// The stable code, for programs.
+    pub code: &'static str,
+    /// The sentence, for people.
+    pub message: String,
+}
+
+impl Reason {
+    /// The word for it, as in `wit/outbound.wit`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Protocol => "protocol",
+            Self::TooLarge => "too-large",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 impl Failure {
+    /// What no rule can grant, because it is no HTTP request. Nothing is on the record about it.
+    #[must_use]
+    pub fn not_http(message: impl Into<String>) -> Self {
+        Self { reason: Reason::Denied, code: "not_http", message: message.into() }
+    }
+
     /// What a rule or a limit said.
     pub(crate) fn denied(denial: &Denial) -> Self {
         let reason = match denial.code() {
@@ -50,7 +84,9 @@ impl Failure {
         Self { reason: Reason::Tls, code: "tls_failed", message }
     }
 
-    pub(crate) fn protocol(message: impl Into<String>) -> Self {
+    /// What is not HTTP.
+    #[must_use]
+    pub fn protocol(message: impl Into<String>) -> Self {
         Self { reason: Reason::Protocol, code: "protocol_error", message: message.into() }
     }
 

@@ -1,7 +1,7 @@
-//! Outbound HTTP: the one way out of the sandbox.
+//! Outbound HTTP: the one way out of an agent, whichever backend runs it.
 //!
-//! A request of the guest passes [`Outbound::begin`], which judges it before anything else
-//! happens, and then runs as a task of its own ([`send`]) that the guest drives through an
+//! A request passes [`Outbound::begin`], which judges it before anything else
+//! happens, and then runs as a task of its own ([`send`]) that whoever asked drives through an
 //! [`Exchange`]. Connections are made in [`connect`] and nowhere else, and kept for the agent,
 //! each for its scheme, host and port. Each exchange that was let out, each denial and each
 //! secret that was asked for is on the record once.
@@ -18,6 +18,7 @@ mod secrets;
 mod send;
 #[cfg(test)]
 mod tests;
+mod unseen;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,8 +36,9 @@ use tokio::time::timeout;
 pub use resolve::{Resolve, SystemResolver};
 pub use roots::Roots;
 
-pub(crate) use exchange::{Answer, Exchange};
-pub(crate) use failure::{Failure, Reason};
+pub use exchange::{Answer, Exchange};
+pub use failure::{Failure, Reason};
+pub use unseen::{Unseen, UnseenRecord};
 
 use crate::audit::{AuditRecord, AuditSink};
 use crate::flight::Flight;
@@ -72,21 +74,27 @@ impl Default for OutboundSetup {
     }
 }
 
-/// What a guest asks for, as it crossed the boundary.
+/// What an agent asks for, as it crossed the boundary.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub struct Asked {
     /// Method, URL, and the headers, with zero bytes between them.
-    pub(crate) head: Vec<u8>,
-    pub(crate) body: AskedBody,
+    pub head: Vec<u8>,
+    /// Its body.
+    pub body: AskedBody,
     /// Who asks, as far as the guest can tell: for the record.
-    pub(crate) packages: Vec<String>,
+    pub packages: Vec<String>,
 }
 
-/// The body of a request of the guest.
+/// The body of a request of an agent.
 #[derive(Debug)]
-pub(crate) enum AskedBody {
+pub enum AskedBody {
+    /// All of it.
     Complete(Bytes),
-    Pushed { length: Option<u64> },
+    /// It follows, by [`Exchange::push`].
+    Pushed {
+        /// How long it is, where that was said. Unit: bytes.
+        length: Option<u64>,
+    },
 }
 
 /// On whose behalf a request is made.
@@ -105,10 +113,11 @@ impl Whose {
 
 /// The way out for one agent, shared by its instances.
 #[derive(Debug)]
-pub(crate) struct Outbound {
+pub struct Outbound {
     grants: Grants,
     secrets: SecretValues,
     audit: Arc<dyn AuditSink>,
+    connector: Connector,
     client: Client<Connector, SentBody>,
     running: Arc<Semaphore>,
     /// One permit is out for each exchange that is not on the record yet.
@@ -122,7 +131,9 @@ const EXCHANGES: u32 = 1 << 24;
 const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 impl Outbound {
-    pub(crate) fn new(grants: &Grants, setup: OutboundSetup, audit: Arc<dyn AuditSink>) -> Self {
+    /// The way out for an agent with these grants.
+    #[must_use]
+    pub fn new(grants: &Grants, setup: OutboundSetup, audit: Arc<dyn AuditSink>) -> Self {
         let OutboundSetup { resolver, roots, secrets } = setup;
         let limits = grants.limits().outbound;
         let connector = Connector {
@@ -138,11 +149,11 @@ impl Outbound {
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .http1_max_buf_size(RESPONSE_HEAD_BYTES)
             .http2_max_header_list_size(RESPONSE_HEADER_LIST_BYTES)
-            .build(connector);
+            .build(connector.clone());
         let running = usize::try_from(limits.concurrent_requests).unwrap_or(Semaphore::MAX_PERMITS);
         let running = Arc::new(Semaphore::new(running.min(Semaphore::MAX_PERMITS)));
         let unrecorded = Arc::new(Semaphore::new(EXCHANGES as usize));
-        Self { grants: grants.clone(), secrets, audit, client, running, unrecorded }
+        Self { grants: grants.clone(), secrets, audit, connector, client, running, unrecorded }
     }
 
     fn limits(&self) -> OutboundLimits {
@@ -150,14 +161,15 @@ impl Outbound {
     }
 
     /// Waits until every exchange is on the record. Those of instances that have ended were abandoned, so they end.
-    pub(crate) async fn recorded(&self) {
+    pub async fn recorded(&self) {
         if timeout(LAST_RECORDS, self.unrecorded.acquire_many(EXCHANGES)).await.is_err() {
             tracing::warn!("outbound requests of the agent were still open when it ended");
         }
     }
 
     /// Judges a request and lets it out. What is denied has happened to nobody but the record.
-    pub(crate) fn begin(&self, asked: Asked, flight: Option<&Flight>) -> Exchange {
+    #[must_use]
+    pub fn begin(&self, asked: Asked, flight: Option<&Flight>) -> Exchange {
         let whose = Whose { request_id: flight.map(Flight::request_id_shared), packages: asked.packages };
         match self.admit(&asked.head, asked.body, flight, &whose) {
             Ok(sending) => sending.start(),
@@ -239,7 +251,8 @@ impl Outbound {
     }
 
     /// An instance has more exchanges open than it may.
-    pub(crate) fn too_many(&self, most: usize, flight: Option<&Flight>) -> Exchange {
+    #[must_use]
+    pub fn too_many(&self, most: usize, flight: Option<&Flight>) -> Exchange {
         let sentence = format!("an instance has at most {most} outbound requests open");
         let denial = Denial::new(DenialCode::OutboundBusy, sentence);
         let whose = Whose { request_id: flight.map(Flight::request_id_shared), packages: Vec::new() };
