@@ -2,7 +2,7 @@
 //!
 //! For each it gets one end of a pair of sockets and believes to be connected. At the other end the host reads what is
 //! said: HTTP is taken request by request through the [`Outbound`] of the sandbox, which judges, resolves, dials,
-//! puts secrets in and writes the record. TLS is ended by the host with a certificate of its own ([`authority`]),
+//! puts secrets in and writes the record. TLS is ended by the host with a certificate of its own (`authority.rs`),
 //! so that the same holds for `https`; where rules grant a host whatever is said to it, the agent speaks TLS with
 //! the host itself. `docs/native.md` tells the story.
 
