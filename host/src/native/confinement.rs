@@ -1,8 +1,8 @@
 //! What the process of an agent gives up before any code of the agent runs.
 //!
 //! `par confined` applies it to itself and becomes the agent's Python. Nothing of it needs a privilege, so it works
-//! in containers that have none. What the system does not offer is said on a descriptor, in one line of JSON; the host
-//! puts that into its log and on the record.
+//! in containers that have none. What the system does not offer is said on a descriptor, in one line of JSON, for the host's log
+//! and the record.
 
 mod call_lists;
 mod calls;
