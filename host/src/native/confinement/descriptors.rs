@@ -1,4 +1,4 @@
-//! The descriptors a confined process starts with. The one `unsafe` of the confinement: `docs/adr/0017-confinement.md`.
+//! The descriptors a confined process starts with. The one `unsafe` of the confinement: `docs/adr/0016-confinement.md`.
 
 #![expect(unsafe_code, reason = "a descriptor is named by its number when a process starts")]
 
