@@ -42,6 +42,10 @@ async fn the_page_says_what_the_guest_does() {
         if first["type"] != code(&row[1]) || !says.contains(&row[2]) {
             wrong.push(format!("{}: {answer}", row[0]));
         }
+        let twin: Value = host.post("/", code(&row[3]).to_owned()).await;
+        if twin["done"] != true {
+            wrong.push(format!("{}: {twin}", row[3]));
+        }
     }
 
     for row in table(&page, "Shimmed") {
