@@ -28,4 +28,4 @@ def test_the_written_answers_are_what_this_python_answers(case: Path) -> None:
 
 
 def test_there_are_cases() -> None:
-    assert len(CASES) >= 9
+    assert len(CASES) >= 10

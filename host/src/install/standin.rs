@@ -27,7 +27,7 @@ pub(super) fn stand_in(name: &str) -> Option<&'static StandIn> {
 /// Distributions without Python code for what they do, and without which those who require them work but
 /// for the part that needs them. Left out when only other distributions require them; an agent that
 /// requires one itself is told that it cannot run. `just compat` tries each.
-pub const DISPENSABLE: [StandIn; 6] = [
+pub const DISPENSABLE: [StandIn; 7] = [
     StandIn { name: "cffi", because: "it calls native code; what requires it is left out or refused itself" },
     StandIn {
         name: "cryptography",
@@ -37,6 +37,7 @@ pub const DISPENSABLE: [StandIn; 6] = [
     StandIn { name: "greenlet", because: "it is native code; only the asyncio extension of SQLAlchemy needs it" },
     StandIn { name: "hf-xet", because: "it is native code; downloads go over HTTP without it" },
     StandIn { name: "secretstorage", because: "there is no desktop to keep secrets on" },
+    StandIn { name: "zstandard", because: "it is native code; what would be compressed with it is sent as it is" },
 ];
 
 /// Why a distribution is left out when only others require it.
