@@ -101,6 +101,8 @@ def component() -> Path:
         link_tree(platform_libraries(), platform)
         for source in OWN_PYTHON:
             copy_tree(source, platform)
+        # Runs on the host; no guest can.
+        remove(platform / "par_guest/native")
         _refuse_shadows(platform, standard_library())
         notes.mkdir()
         for built in wheels():

@@ -25,8 +25,10 @@ async fn extensions_answer_as_they_do_outside_of_the_sandbox() {
     let broken =
         Release::wheel("markupsafe", "3.0.4", &[("markupsafe/__init__.py", "raise ImportError('of the index')\n")]);
     let index = PackageIndex::start([broken]).await;
-    let package = Package::asgi(include_str!("python/battery.py"))
-        .file("requirements.txt", "jiter\nmarkupsafe\nmsgspec\norjson\normsgpack\nregex\nrpds-py\nuuid-utils\nxxhash\n");
+    let package = Package::asgi(include_str!("python/battery.py")).file(
+        "requirements.txt",
+        "jiter\nmarkupsafe\nmsgspec\norjson\normsgpack\nregex\nrpds-py\nuuid-utils\nxxhash\n",
+    );
     let host = TestHost::agent(&package).env("PAR_INDEX_URL", index.url()).start().await;
     let mut wrong = Vec::new();
 
