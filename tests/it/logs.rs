@@ -100,7 +100,8 @@ async fn queries_and_header_fields_of_requests_are_not_logged() {
     assert!(!host.log_text().contains("hunter2"));
 }
 
-/// hostile 83, 84: an agent that writes without end costs it lines, not the host its disk.
+/// hostile 83, 84: an agent that writes without end costs it lines, not the host its disk. The rate is low, so that
+/// the slowest machine writes faster.
 #[tokio::test]
 async fn an_agent_that_logs_without_end_is_held_back() {
     let main = "
@@ -109,19 +110,20 @@ import logging
 async def app(scope, receive, send):
     if scope['type'] != 'http':
         raise NotImplementedError(scope['type'])
-    for number in range(20_000):
+    for number in range(3_000):
         print('line', number)
         logging.getLogger('loud').warning('record %d', number)
     print('x' * 1_000_000)
     await send({'type': 'http.response.start', 'status': 204, 'headers': []})
     await send({'type': 'http.response.body', 'body': b''})
 ";
-    let host = TestHost::agent(&Package::asgi(main)).start().await;
+    let policy = "version: 1\nlimits: {log_lines_per_second: 20}\n";
+    let host = TestHost::agent(&Package::asgi(main)).env("PAR_POLICY", policy).start().await;
 
     assert_eq!(host.get("/").await.status, 204);
 
     host.wait_for_event("Agent log lines dropped").await;
     let lines = host.lines();
-    assert!(lines.len() < 40_000, "{} lines", lines.len());
+    assert!(lines.len() < 6_000, "{} lines", lines.len());
     assert!(lines.iter().all(|line| line.text.len() <= 200 << 10));
 }
