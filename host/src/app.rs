@@ -222,7 +222,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
     };
     config.limits = policy.limits.over(config.limits);
     log.limit_agent(config.limits.log_lines_per_second);
-    let mut ports = match Ports::open(&config, &health) {
+    let mut ports = match Ports::open(&config, &health, audit) {
         Ok(ports) => ports,
         Err(error) => return ending.boot_failed(&error, &mut signals).await,
     };

@@ -9,6 +9,7 @@ mod counted;
 mod file;
 mod line;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -44,7 +45,11 @@ struct Shared {
     rate: RateLimit,
     counted: Mutex<Counted>,
     counting: Condvar,
+    totals: Mutex<BTreeMap<Total, u64>>,
 }
+
+/// What events are told apart by in the totals: words, of which there are few.
+pub type Total = (&'static str, &'static str, &'static str);
 
 impl Audit {
     /// Starts the record, which is written to the log.
@@ -58,6 +63,7 @@ impl Audit {
             rate: RateLimit::new(RATE.0, RATE.1, Instant::now()),
             counted: Mutex::default(),
             counting: Condvar::new(),
+            totals: Mutex::default(),
         });
         // Like the log, it lives as long as the process.
         let counting = Arc::clone(&shared);
@@ -96,6 +102,12 @@ impl Audit {
         Arc::new(Recorder { shared: Arc::clone(&self.shared), backend })
     }
 
+    /// How many events there were since the start: capability, decision, code.
+    #[must_use]
+    pub fn totals(&self) -> BTreeMap<Total, u64> {
+        self.shared.totals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Writes what was counted and what is still waiting; for at most two seconds, should nobody
     /// read it.
     pub fn finish(&self) {
@@ -128,6 +140,10 @@ impl Shared {
     }
 
     fn take(&self, record: AuditRecord, backend: &'static str) {
+        let event = &record.event;
+        let code = event.code.map_or("", DenialCode::as_str);
+        let total = (event.capability.as_str(), event.decision.as_str(), code);
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner).entry(total).or_default() += record.count;
         let admitted = self.rate.admit(Instant::now()).is_some();
         if admitted && line::write(self.output(), &record, backend) {
             return;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use par_sandbox::Sandbox;
 pub use par_sandbox::call::{
     ActionCall, BodyBroken, CallError, HttpCall, HttpReply, Parameters, ReplyBody, ReplyChunks, RequestBody, Surface,
 };
+use par_sandbox::{Counts, Sandbox};
 
 /// The one agent of this process, wherever it runs.
 #[derive(Debug)]
@@ -43,6 +43,16 @@ impl Backend {
             Self::Sandbox(sandbox) => sandbox.act(call).await,
             #[cfg(test)]
             Self::Scripted(script) => (script.act)(call).await,
+        }
+    }
+
+    /// The instances in numbers.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        match self {
+            Self::Sandbox(sandbox) => sandbox.counts(),
+            #[cfg(test)]
+            Self::Scripted(_) => Counts::default(),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod jobs;
 pub mod lifecycle;
 pub mod locked;
 pub mod memory;
+pub mod metrics;
 pub mod native;
 pub mod process;
 pub mod progress;

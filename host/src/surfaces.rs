@@ -9,12 +9,14 @@ mod agent;
 mod builtin;
 mod cors;
 mod intake;
+pub mod measured;
 pub mod paths;
 mod payload;
 mod reply;
 mod request_id;
 pub mod rest;
 pub mod route;
+pub mod scraped;
 pub mod serve;
 pub mod ui;
 

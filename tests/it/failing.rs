@@ -131,18 +131,25 @@ async fn memory_is_logged_by_phase() {
     assert!(host.ready().await.detail("memory_bytes").as_u64() >= Some(1 << 20));
 }
 
-/// Each class of failures has its own code where the operator wants it, and 1 where not; the class is in the log.
+/// R105, R109, R241: each class of failures has its own code where the operator wants it, and 1 where not; the class is in the log.
 #[tokio::test]
 async fn each_class_of_failures_has_its_code() {
     let busy = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
     let taken = busy.local_addr().unwrap().port().to_string();
+    let corrupt = || {
+        let host = TestHost::agent(&good());
+        let path = host.directory().join("corrupt.apkg");
+        fs_err::write(&path, b"PK\x03\x04 and no more").unwrap();
+        host.env("AGENT_PACKAGE_PATH", path)
+    };
     let no_manifest = || TestHost::agent(&Package::new("probe", "")).env("AGENT_PACKAGE_PATH", "packages");
     let hungry = "http_server: main:app\nsandbox:\n  outbound: [\"https://api.example\"]\n";
     let hungry = Package::new("probe", hungry).file("main.py", "app = None\n");
-    let hosts: [(&str, i32, TestHost); 8] = [
+    let hosts: [(&str, i32, TestHost); 9] = [
         ("configuration", 1, TestHost::bare()),
         ("fetch", 10, TestHost::agent(&good()).env("AGENT_PACKAGE_PATH", "nowhere.apkg")),
         ("package", 11, no_manifest()),
+        ("package", 11, corrupt()),
         ("capabilities", 12, TestHost::agent(&hungry)),
         ("agent", 14, TestHost::agent(&broken())),
         ("port", 15, TestHost::agent(&good()).env("REST_PORT", taken)),

@@ -239,7 +239,7 @@ async fn closed(port: u16) {
     tokio::time::timeout(par_tests::PATIENCE, closing).await.expect("the port is closed");
 }
 
-/// R213, R214, R216: after TERM a request in flight goes on, in both directions, and is answered; new
+/// Hostile 178. R213, R214, R216: after TERM a request in flight goes on, in both directions, and is answered; new
 /// connections are refused; the exit code is 0.
 #[tokio::test]
 async fn termination_lets_a_request_in_flight_finish() {
@@ -485,7 +485,7 @@ async fn a_boot_over_its_hard_limit_is_an_exit() {
     assert_eq!(host.events("Boot time exceeded hard limit").len(), 1);
 }
 
-/// R087: an agent that cannot be started again turns health to 503 and ends the process.
+/// Hostile 180. R087: an agent that cannot be started again turns health to 503 and ends the process.
 #[tokio::test]
 async fn an_agent_that_is_lost_for_good_ends_the_process() {
     let mut host = at_base(&probe()).start().await;

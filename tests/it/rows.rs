@@ -9,15 +9,48 @@ use par_tests::repository;
 
 use crate::claims;
 
-/// The rows that must have a test. The others are later work, or say nothing about a program.
-const ROWS: [RangeInclusive<u16>; 10] =
-    [1..=2, 4..=104, 107..=107, 110..=110, 112..=119, 125..=198, 201..=202, 209..=217, 221..=225, 234..=236];
+/// Every row there is.
+const ROWS: RangeInclusive<u16> = 1..=241;
 
 /// Rows that no single test can claim: where they are held, and the words there that say so.
 const ELSEWHERE: [(u16, &str, &str); 2] = [
     (139, "tests/src/host.rs", "(\"AGENT_APP_ID\", \"app-1\".into())"),
     (211, "host/src/config/variables.rs", "fn the_page_has_exactly_the_rows_of_the_table()"),
 ];
+
+/// A row of `CHECKLIST.md`.
+struct Row {
+    number: u16,
+    requirement: String,
+    /// Why no test holds it, or what does instead.
+    argument: String,
+}
+
+fn checklist() -> Vec<Row> {
+    let page = fs_err::read_to_string(repository().join("tests/CHECKLIST.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| R")?.strip_suffix(" |"));
+    let rows = rows.filter(|line| line.starts_with(|first: char| first.is_ascii_digit())).map(|line| {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let [number, requirement @ .., argument] = cells.as_slice() else { panic!("{line}") };
+        Row {
+            number: number.parse().unwrap(),
+            requirement: requirement.join(" | "),
+            argument: argument.trim().to_owned(),
+        }
+    });
+    rows.collect()
+}
+
+/// What `just image-test` holds: the rows in the first line of each promise.
+fn of_the_image() -> Vec<(u16, String)> {
+    let source = fs_err::read_to_string(repository().join(".ci/image_test.py")).unwrap();
+    let promises = source.split("\ndef ").filter_map(|definition| {
+        let (name, rest) = definition.split_once("(tests: Tests) -> None:")?;
+        let said = rest.split("\"\"\"").nth(1)?.split(": ").next()?;
+        Some(rows_in(said).map(|row| (row, format!("just image-test {name}"))).collect::<Vec<_>>())
+    });
+    promises.flatten().collect()
+}
 
 /// `R031`, `R150` …
 fn rows_in(text: &str) -> impl Iterator<Item = u16> {
@@ -55,21 +88,61 @@ fn the_page_names_the_test_of_every_row() {
         writeln!(page, "| R{row:03} | `{file}` |").unwrap();
     }
 
-    let elsewhere = ELSEWHERE.map(|(row, ..)| row);
-    let wanted = ROWS.into_iter().flatten();
-    let missing: Vec<String> = wanted
-        .filter(|row| !held.contains_key(row) && !elsewhere.contains(row))
-        .map(|row| format!("R{row:03}"))
-        .collect();
-    assert!(missing.is_empty(), "no test names {missing:?}");
-    let path = repository().join("tests/ROWS.md");
+    up_to_date("tests/ROWS.md", &page);
+}
+
+/// The whole checklist, each row with the tests that prove it or with an argument; one with neither fails.
+#[test]
+fn every_row_of_the_checklist_is_proven_or_argued() {
+    let (mut held, checklist) = (held(), checklist());
+    let numbers: Vec<u16> = checklist.iter().map(|row| row.number).collect();
+    assert_eq!(numbers, ROWS.collect::<Vec<_>>(), "the checklist has every row once");
+    let promises = of_the_image();
+    assert!(promises.len() > 10, "the promises of the image are read");
+    for (row, promise) in promises {
+        held.entry(row).or_default().insert(promise);
+    }
+    for (row, file, _) in ELSEWHERE {
+        held.entry(row).or_default().insert(file.to_owned());
+    }
+    let proven = checklist.iter().filter(|row| held.contains_key(&row.number)).count();
+    let mut page = format!(
+        "# Conformance\n\n\
+         Every requirement of the seeds and the test that proves it. Made by the test\n\
+         `it rows::every_row_of_the_checklist_is_proven_or_argued` from the doc comments of the tests and from\n\
+         [the checklist](../tests/CHECKLIST.md); not edited by hand. A row with neither test nor argument fails the suite.\n\n\
+         {proven} rows are proven by a test, {} are argued.\n\n\
+         | Row | Requirement | Proven by, or why not |\n|---|---|---|\n",
+        checklist.len() - proven
+    );
+    let mut missing = Vec::new();
+    for Row { number, requirement, argument } in &checklist {
+        let tests = held.get(number).map(|tests| tests.iter().map(|test| format!("`{test}`")).collect::<Vec<_>>());
+        let shown = match (tests, argument.as_str()) {
+            (Some(tests), "") => tests.join("<br>"),
+            (Some(tests), argument) => format!("{}<br>{argument}", tests.join("<br>")),
+            (None, "") => {
+                missing.push(format!("R{number:03}"));
+                continue;
+            }
+            (None, argument) => argument.to_owned(),
+        };
+        writeln!(page, "| R{number:03} | {requirement} | {shown} |").unwrap();
+    }
+    assert!(missing.is_empty(), "neither a test nor an argument for {missing:?}");
+    up_to_date("docs/conformance.md", &page);
+}
+
+/// A page that is made from the sources is what they say; else it is written, for the next commit.
+fn up_to_date(name: &str, page: &str) {
+    let path = repository().join(name);
     if fs_err::read_to_string(&path).unwrap_or_default() != page {
         fs_err::write(&path, page).unwrap();
-        panic!("`tests/ROWS.md` was out of date and is written anew; commit it");
+        panic!("`{name}` was out of date and is written anew; commit it");
     }
 }
 
-/// R002, R017, R107, R171, R172, R173, R178, R182, R185, R193: nothing PAR is built from can talk to a control plane or a database.
+/// R002, R017, R106, R107, R111, R120, R171, R172, R173, R178, R182, R185, R193: nothing PAR is built from can talk to a control plane or a database.
 #[test]
 fn no_library_for_a_control_plane_or_a_database_is_linked() {
     let lock = fs_err::read_to_string(repository().join("Cargo.lock")).unwrap();

@@ -129,7 +129,11 @@ pub struct AgentClient {
 }
 
 impl AgentClient {
-    pub(crate) async fn connect(port: u16) -> Self {
+    /// A client of the port, with nothing in front of the paths.
+    ///
+    /// # Panics
+    /// When nobody listens there.
+    pub async fn connect(port: u16) -> Self {
         let channel = Channel::from_shared(format!("http://127.0.0.1:{port}")).unwrap().connect().await.unwrap();
         Self { channel, prefix: String::new() }
     }

@@ -11,13 +11,17 @@ use par_apkg::manifest::{A2aEntry, RestEntry, UiSource};
 
 use super::agent::{Agent, blocking};
 use super::error::BootError;
+use crate::audit::Audit;
 use crate::boot::BootTimes;
 use crate::config::{Config, Port};
 use crate::health::{Health, Standing, SurfaceName};
+use crate::metrics::Metrics;
 use crate::surfaces::a2a::http::A2aHttp;
 use crate::surfaces::a2a::{A2a, A2aAgent};
+use crate::surfaces::measured::Measured;
 use crate::surfaces::rest::{Application, Meta, Mounted, RequestLimits, Rest};
 use crate::surfaces::route::Routes;
+use crate::surfaces::scraped::Scraped;
 use crate::surfaces::serve::{Bound, Limits, Protocol, ServeError, Server};
 use crate::surfaces::ui::{Pages, Site, Ui, UiAlone};
 
@@ -27,12 +31,13 @@ pub(super) struct Ports {
     routes: Routes,
     limits: RequestLimits,
     health: Health,
+    metrics: Metrics,
     servers: Vec<Server>,
 }
 
 impl Ports {
     /// Opens the REST port. From here on health answers, 503 at first.
-    pub(super) fn open(config: &Config, health: &Health) -> Result<Self, BootError> {
+    pub(super) fn open(config: &Config, health: &Health, audit: &Audit) -> Result<Self, BootError> {
         let routes = Routes {
             base_path: config.base_path.prefix(),
             agent_app_id: config.identity.app_id.as_str().into(),
@@ -41,8 +46,15 @@ impl Ports {
         let limits = RequestLimits { timeout: config.limits.request_timeout.duration(), body_bytes: None };
         let rest = Arc::new(Rest::new(routes.clone(), limits, health.clone()));
         let bound = Bound::bind(SurfaceName::Rest.as_str(), everywhere(config.ports.rest))?;
-        let server = bound.serve(Arc::clone(&rest), Protocol::Http, Limits::default());
-        Ok(Self { rest, routes, limits, health: health.clone(), servers: vec![server] })
+        let metrics = Metrics::default();
+        let measured = Measured::new(Arc::clone(&rest), SurfaceName::Rest, metrics.clone());
+        let mut servers = vec![bound.serve(Arc::new(measured), Protocol::Http, Limits::default())];
+        if let Some(port) = config.ports.metrics {
+            let bound = Bound::bind("metrics", everywhere(port))?;
+            let scraped = Scraped { metrics: metrics.clone(), health: health.clone(), audit: audit.clone() };
+            servers.push(bound.serve(Arc::new(scraped), Protocol::Http, Limits::default()));
+        }
+        Ok(Self { rest, routes, limits, health: health.clone(), metrics, servers })
     }
 
     /// Puts the agent in place and opens the ports it needs besides.
@@ -78,7 +90,8 @@ impl Ports {
                 ui,
                 backend: Arc::clone(&agent.backend),
             };
-            self.servers.push(bound.serve(Arc::new(alone), Protocol::Http, Limits::default()));
+            let measured = Measured::new(Arc::new(alone), SurfaceName::Ui, self.metrics.clone());
+            self.servers.push(bound.serve(Arc::new(measured), Protocol::Http, Limits::default()));
         }
         self.health.set(SurfaceName::Ui, Standing::Up);
         Ok(())
@@ -91,7 +104,8 @@ impl Ports {
             let app_id = Arc::clone(&self.routes.agent_app_id);
             let limits = RequestLimits { body_bytes: Some(config.a2a_message_bytes as u64), ..self.limits };
             let a2a = A2aHttp::new(app_id, limits, self.health.clone(), Arc::clone(&agent.backend));
-            self.servers.push(bound.serve(Arc::new(a2a), Protocol::Http, Limits::default()));
+            let measured = Measured::new(Arc::new(a2a), SurfaceName::A2a, self.metrics.clone());
+            self.servers.push(bound.serve(Arc::new(measured), Protocol::Http, Limits::default()));
             self.health.set(SurfaceName::A2a, Standing::Up);
             return Ok(());
         }
@@ -105,7 +119,8 @@ impl Ports {
             health: self.health.clone(),
             backend: Arc::clone(&agent.backend),
         });
-        self.servers.push(bound.serve(Arc::new(a2a), Protocol::Grpc, Limits::default()));
+        let measured = Measured::new(Arc::new(a2a), SurfaceName::A2a, self.metrics.clone());
+        self.servers.push(bound.serve(Arc::new(measured), Protocol::Grpc, Limits::default()));
         self.health.set(SurfaceName::A2a, Standing::Up);
         Ok(())
     }
@@ -113,6 +128,7 @@ impl Ports {
     /// Fills what `/meta` tells.
     pub(super) fn describe(&self, agent: &Agent, times: &BootTimes) {
         self.rest.describe(&meta(agent, times));
+        self.metrics.agent(Arc::clone(&agent.backend), *times);
     }
 
     /// Waits until one of the ports breaks. Cancel-safe.

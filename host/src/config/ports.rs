@@ -53,6 +53,8 @@ pub struct Ports {
     pub a2a: Port,
     /// The UI when it is not multiplexed.
     pub ui: Port,
+    /// What Prometheus reads, if anything does.
+    pub metrics: Option<Port>,
     /// Whether the UI is served on the REST port.
     pub multiplexed: bool,
 }
@@ -63,6 +65,7 @@ impl Ports {
         let rest = reader.value(&v::REST_PORT, Port::parse);
         let a2a = reader.value(&v::A2A_PORT, Port::parse);
         let ui = reader.value(&v::UI_PORT, Port::parse);
+        let metrics = reader.optional(&v::PAR_METRICS_PORT, Port::parse);
 
         // Also when A2A or the UI will not be bound: which surfaces an agent has is its own
         // business, and the same configuration must not work for one agent and fail for the next.
@@ -78,7 +81,10 @@ impl Ports {
         if multiplexed == Some(false) {
             distinct(reader, rest, ui, &v::UI_PORT, "REST_PORT");
         }
-        Some(Self { rest: rest?, a2a: a2a?, ui: ui?, multiplexed: multiplexed? })
+        for (port, name) in [(rest, "REST_PORT"), (a2a, "A2A_PORT"), (ui, "UI_PORT")] {
+            distinct(reader, port, metrics.flatten(), &v::PAR_METRICS_PORT, name);
+        }
+        Some(Self { rest: rest?, a2a: a2a?, ui: ui?, metrics: metrics?, multiplexed: multiplexed? })
     }
 }
 

@@ -78,6 +78,8 @@ variables! {
         "Port of the A2A surface (gRPC without TLS).";
     UI_PORT = Value("3000"), "port",
         "Port of the UI, bound only when `MULTIPLEXED` is false.";
+    PAR_METRICS_PORT = Unset, "port",
+        "Port of `/metrics` for Prometheus, on all interfaces. Unset, there is none.";
     MULTIPLEXED or UI_MULTIPLEXED = Value("true"), "true or false",
         "Whether the UI is served on `REST_PORT`. A value that is neither warns and counts as true.";
     BASE_PATH = Value("/"), "path",

@@ -38,5 +38,6 @@ pub use outbound::{
     Answer, Asked, AskedBody, Exchange, Failure, Outbound, OutboundSetup, Reason, Resolve, Roots, SystemResolver,
     Unseen, UnseenRecord,
 };
+pub use pool::Counts;
 pub use sandbox::{AgentDescription, AgentSpec, RestEntry, Sandbox, SandboxSpec, StartError};
 pub use store::Mount;

@@ -1,5 +1,6 @@
 //! The instances of one agent: enough of them, each replaced when it is lost.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,30 @@ pub(crate) struct Pool {
     serving_changed: Notify,
     stopping: watch::Sender<bool>,
     failed: watch::Sender<Option<Arc<str>>>,
+    replaced: Replaced,
+}
+
+/// Instances that were replaced since the start, by reason.
+#[derive(Default)]
+struct Replaced {
+    lost: AtomicU64,
+    worn: AtomicU64,
+    grown: AtomicU64,
+}
+
+/// The instances of an agent in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Instances that take requests now.
+    pub ready: usize,
+    /// Requests that wait for a place now.
+    pub waiting: usize,
+    /// Instances that trapped, ended, or ran into a deadline, since the start.
+    pub lost: u64,
+    /// Instances that were replaced after their last request (`requests_per_instance`), since the start.
+    pub worn: u64,
+    /// Instances that were replaced because their memory had grown, since the start.
+    pub grown: u64,
 }
 
 impl Pool {
@@ -46,6 +71,7 @@ impl Pool {
             serving_changed: Notify::new(),
             stopping: watch::Sender::new(false),
             failed: watch::Sender::new(None),
+            replaced: Replaced::default(),
         });
         let (first, description) = pool.launch().await?;
         tokio::spawn(Arc::clone(&pool).keep_one(Some(first)));
@@ -58,6 +84,13 @@ impl Pool {
     /// Instances that may be called now.
     pub(crate) fn ready(&self) -> usize {
         self.serving.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How it stands.
+    pub(crate) fn counts(&self) -> Counts {
+        let [lost, worn, grown] =
+            [&self.replaced.lost, &self.replaced.worn, &self.replaced.grown].map(|count| count.load(Ordering::Relaxed));
+        Counts { ready: self.ready(), waiting: self.turnstile.waiting(), lost, worn, grown }
     }
 
     /// Returns with the reason when the agent cannot be started any more.
@@ -194,15 +227,17 @@ impl Pool {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
             self.withdraw(&instance);
-            let retired = if instance.is_worn() {
+            let replaced = &self.replaced;
+            let (retired, count) = if instance.is_worn() {
                 tracing::info!(instances = self.ready(), "Instance replaced after its last request");
-                Some(DenialCode::InstanceWorn)
+                (Some(DenialCode::InstanceWorn), &replaced.worn)
             } else if instance.has_grown() {
                 tracing::info!(instances = self.ready(), "Instance replaced after its memory grew");
-                Some(DenialCode::InstanceGrown)
+                (Some(DenialCode::InstanceGrown), &replaced.grown)
             } else {
-                None
+                (None, &replaced.lost)
             };
+            count.fetch_add(1, Ordering::Relaxed);
             if let Some(code) = retired {
                 audit::limit(&*self.mold.audit, code, "an instance", None);
                 continue;

@@ -14,7 +14,7 @@ use crate::component::{self, Guest};
 use crate::drive::Mold;
 use crate::engine::Engine;
 use crate::outbound::{Outbound, OutboundSetup};
-use crate::pool::Pool;
+use crate::pool::{Counts, Pool};
 use crate::store::Mount;
 
 /// Where the guest finds the package, its dependencies, the standard library and the
@@ -236,6 +236,12 @@ impl Sandbox {
     /// [`CallError`] when there is no result.
     pub async fn act(&self, call: ActionCall) -> Result<String, CallError> {
         self.pool.act(call).await
+    }
+
+    /// The instances in numbers.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.pool.counts()
     }
 
     /// Instances that may be called now.

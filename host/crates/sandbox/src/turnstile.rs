@@ -34,6 +34,11 @@ impl Turnstile {
         }
     }
 
+    /// Requests that wait for a place now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
     /// A place, now or after waiting for one.
     ///
     /// # Errors

@@ -218,6 +218,7 @@ async fn bytes_that_are_no_message_are_unknown() {
     assert!(answer.windows(2).any(|window| window == b"ab"));
 }
 
+/// Hostile 146.
 #[tokio::test]
 async fn messages_over_the_limit_are_resource_exhausted_plain_or_compressed() {
     let server = ready();

@@ -68,6 +68,7 @@ async fn the_root_serves_the_agent_where_asked_to_and_keeps_its_health() {
     assert_eq!(get(server.address(), "/health").await.json()["ok"], true);
 }
 
+/// Hostile 135.
 #[tokio::test]
 async fn paths_two_readers_could_disagree_about_are_refused() {
     let server = start();

@@ -59,6 +59,7 @@ async fn a_busy_port_is_an_error_that_names_it_and_never_another_port() {
     assert_eq!(Bound::bind("A2A", address).unwrap().address(), address);
 }
 
+/// Hostile 128.
 #[tokio::test]
 async fn slow_and_silent_heads_are_cut_and_a_prompt_one_is_answered() {
     let server = with(short(100, 60_000));
@@ -88,6 +89,7 @@ async fn the_time_for_a_head_counts_for_each_and_not_for_the_rest_between() {
     assert!(is_closed(&mut stream).await);
 }
 
+/// Hostile 130.
 #[tokio::test]
 async fn a_resting_connection_is_closed_after_the_idle_time() {
     let server = with(short(10_000, 100));
@@ -99,6 +101,7 @@ async fn a_resting_connection_is_closed_after_the_idle_time() {
     assert_eq!(server.drain(Instant::now() + SOON).await.cut, 0);
 }
 
+/// Hostile 148.
 #[tokio::test]
 async fn a_client_that_stops_reading_is_cut_and_the_agent_feels_it() {
     let felt = Arc::new(Notify::new());
@@ -124,6 +127,7 @@ async fn a_client_that_stops_reading_is_cut_and_the_agent_feels_it() {
     drop(stream);
 }
 
+/// Hostile 131.
 #[tokio::test]
 async fn connections_over_the_cap_wait_for_a_place() {
     let server = with(Limits { connections: 1, ..Limits::default() });
@@ -202,6 +206,7 @@ async fn a_dropped_server_leaves_nothing_open() {
     .unwrap();
 }
 
+/// Hostile 132.
 #[tokio::test]
 async fn two_lengths_and_two_hosts_are_refused() {
     let server = with(Limits::default());
