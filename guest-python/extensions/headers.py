@@ -6,6 +6,7 @@ compiler confirms the sizes in it.
 """
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -111,4 +112,6 @@ def _confirm(c_compiler: CCompiler, include: Path, work: Path) -> None:
     run(
         [c_compiler.cc, "-c", f"-I{include}", file, "-o", work / "confirm.o"],
         what="confirm the configuration of the guest's Python",
+        # Where the compiler keeps its files; it may not be a place others share.
+        env={**os.environ, "TMPDIR": str(work)},
     )

@@ -200,3 +200,16 @@ async fn two_hundred_waits_succeed_on_one_instance() {
         assert_eq!((reply.status, &reply.json()["instance"]), (200, &before));
     }
 }
+
+/// A wait so short that it is over before anybody waits for it ends all the same, and so do those after it: nobody
+/// else asks for anything meanwhile.
+#[tokio::test]
+async fn the_shortest_waits_end() {
+    let host = TestHost::agent(&Package::asgi(include_str!("python/probe.py"))).env("PAR_INSTANCES", "1").start().await;
+
+    for number in 0..2000 {
+        let seconds = ["0.0000001", "0.000001", "0.00001", "0.0001"][number % 4];
+        let reply = host.get(&format!("/wait?seconds={seconds}")).await;
+        assert_eq!(reply.status, 200, "{number}: {}", reply.text());
+    }
+}

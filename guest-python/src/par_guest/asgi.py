@@ -22,7 +22,7 @@ from wit_world.exports.http import (
 from wit_world.imports import calls
 
 from par_guest.bodies import BodyReader, BodyWriter
-from par_guest.context import current_call
+from par_guest.context import current_call, current_response
 from par_guest.failures import failure_of, protocol_failure, report
 from par_guest.loop import Call, loop, start_task
 
@@ -128,6 +128,7 @@ class HttpCall(Call):
 
     async def _run(self) -> None:
         current_call.set(self._id)
+        current_response.set(self)
         try:
             await self._app(self._scope, self._receive, self._send)
         except BaseException as error:
@@ -236,6 +237,21 @@ class HttpCall(Call):
         self.answer(Ok(self._response(Body_Streamed(reader))))
         self._writer.start(b"".join(self._held))
         self._held.clear()
+
+    def is_held(self) -> bool:
+        """Whether something the application sent is not with the host yet."""
+        if self._state == HOLDING:
+            return True
+        return self._writer is not None and self._writer.busy
+
+    async def left(self) -> None:
+        """Returns when all the application sent is with the host, or nobody wants it.
+
+        The host can only take a body whose head it has, so the head has left as well.
+        """
+        self._flush()
+        if self._writer is not None:
+            await self._writer.drained()
 
     async def _stream(self, body: bytes, more: bool) -> None:
         writer = self._writer

@@ -87,6 +87,11 @@ class BodyWriter(_End):
         super().__init__(stream)
         self._rest: bytes | memoryview = b""
 
+    @property
+    def busy(self) -> bool:
+        """Whether bytes were not taken yet, by somebody who may still take them."""
+        return not self.gone and (self._pending is not None or bool(self._rest))
+
     def start(self, data: bytes) -> None:
         """Begins to write `data`; [`write`] or [`drained`] wait for the end of it."""
         self._rest = data

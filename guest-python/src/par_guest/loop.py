@@ -173,14 +173,25 @@ class HostLoop(base_events.BaseEventLoop):
                 self._ready.append(handle)
 
     def _arm(self) -> None:
-        """Moves the alarm when the earliest timer is earlier than it."""
-        when = self._scheduled[0]._when
-        if self._alarm_at is not None and self._alarm_at <= when:
-            return
-        self._alarm_at = when
-        clock.set_alarm(max(0, int((when - self.time()) * NANOSECONDS)))
-        if self._alarm_wait is None:
-            self._alarm_wait = start_task(_alarm(self))
+        """Moves the alarm when the earliest timer is earlier than it. A timer that is due by now
+        becomes ready instead."""
+        while self._scheduled and not self._ready:
+            when = self._scheduled[0]._when
+            if self._alarm_at is not None and self._alarm_at <= when:
+                return
+            left = when - self.time()
+            if left <= 0:
+                self._collect_due()
+                continue
+            self._alarm_at = when
+            clock.set_alarm(int(left * NANOSECONDS))
+            if self._alarm_wait is not None:
+                return
+            wait = start_task(_alarm(self))
+            # An alarm may ring before anybody waits for it: then that wait is over, and
+            # nobody would hear the next one if it counted as the one that waits.
+            if not wait.done():
+                self._alarm_wait = wait
 
     # -- the home -------------------------------------------------------------------------
 
@@ -278,6 +289,8 @@ class Call:
                 loop.call_home()
         elif loop._scheduled:
             loop._arm()
+            if loop._ready:
+                loop.call_home()
         if self.result is not None:
             runtime.call_task_return(export, borrows, self.result)
             return EXIT
