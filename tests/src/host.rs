@@ -287,6 +287,15 @@ impl RunningHost {
         self.child.id().expect("the process runs")
     }
 
+    /// Room in the table of the process's open descriptors, which grows in powers of two and never shrinks. Everybody
+    /// may read it; the descriptors themselves are hidden from all but root.
+    #[must_use]
+    pub fn descriptor_room(&self) -> usize {
+        let status = fs_err::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("FDSize:")).unwrap();
+        line.trim().parse().unwrap()
+    }
+
     /// What it was started with.
     #[must_use]
     pub fn setup(&self) -> &TestHost {
