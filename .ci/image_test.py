@@ -3,6 +3,8 @@
 Starts a Docker engine of its own, with its own data and socket, makes base images with `mmdebstrap` (no registry
 is asked), builds the images, and holds them against what they promise. Everything it starts ends with it, and
 what it wrote goes. Says one line a promise; the first that does not hold is the end.
+
+One file although it is long: its promises share one engine, one set of images and the few functions that ask them.
 """
 
 import contextlib

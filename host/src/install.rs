@@ -5,6 +5,8 @@
 //! ([`GuestJobs`]). Data moves one way: `resolve` or `pins` -> [`Lock`] -> `choose` -> `download` ->
 //! `unpack` -> `layer`, and `settle` when nobody waits any more. A layer that exists is found by an index of requirements, so a
 //! package that was installed once starts without resolver and network.
+//!
+//! One file although it is long: its steps share the one `Installer`, and each step's own work is in a module below.
 
 mod choose;
 pub mod classify;
