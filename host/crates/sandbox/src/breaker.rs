@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Counts traps, and says whether calls are let in.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker(Mutex<State>);
+pub struct Breaker(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -37,7 +37,7 @@ impl Breaker {
     }
 
     /// An instance trapped. Returns for how long calls are refused from now on, if they are.
-    pub(crate) fn trapped(&self, now: Instant) -> Option<Duration> {
+    pub fn trapped(&self, now: Instant) -> Option<Duration> {
         self.with(|state| {
             if let Some(opened) = state.opened {
                 if now < opened.until {

@@ -75,7 +75,9 @@ pub struct ReplyChunks {
 }
 
 impl ReplyChunks {
-    pub(crate) fn new(chunks: mpsc::Receiver<Result<Bytes, CallError>>, flight: Arc<Flight>) -> Self {
+    /// Chunks of a call; dropping them ends its flight.
+    #[must_use]
+    pub fn new(chunks: mpsc::Receiver<Result<Bytes, CallError>>, flight: Arc<Flight>) -> Self {
         Self { chunks, flight: Some(flight) }
     }
 

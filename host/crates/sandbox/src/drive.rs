@@ -13,24 +13,25 @@ use tokio::sync::{mpsc, oneshot};
 use wasmtime::component::Accessor;
 
 use crate::audit::{self, AuditSink};
-use crate::bindings::exports::pixell::agent::lifecycle::{AgentDescription, AgentSpec};
+use crate::bindings::exports::pixell::agent::lifecycle as world;
 use crate::bindings::{Agent, AgentPre};
 use crate::breaker::Breaker;
 use crate::engine::Engine;
-use crate::instance::{Job, Lost, Request, Shared};
+use crate::instance::{Job, Lost, Request, Shared, hand_back};
 use crate::memory::Memory;
 use crate::outbound::Outbound;
+use crate::pool::Mold;
 use crate::share::Share;
 use crate::store::{Mount, State, build_store};
-use crate::{StartError, convert};
+use crate::{AgentDescription, StartError, convert, describe};
 
 /// Everything an instance is made of; every instance of an agent is made of the same.
-pub(crate) struct Mold {
+pub(crate) struct SandboxMold {
     pub(crate) engine: Engine,
     pub(crate) component: AgentPre<State>,
     pub(crate) grants: Grants,
     pub(crate) mounts: Vec<Mount>,
-    pub(crate) spec: AgentSpec,
+    pub(crate) spec: world::AgentSpec,
     /// Where directories to write to are made.
     pub(crate) scratch: PathBuf,
     pub(crate) outbound: Arc<Outbound>,
@@ -40,9 +41,32 @@ pub(crate) struct Mold {
     pub(crate) nothing: TempDir,
 }
 
+impl Mold for SandboxMold {
+    fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    fn audit(&self) -> &Arc<dyn AuditSink> {
+        &self.audit
+    }
+
+    fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    fn drive(
+        self: Arc<Self>,
+        shared: Arc<Shared>,
+        requests: mpsc::Receiver<Request>,
+        ready: oneshot::Sender<Result<AgentDescription, StartError>>,
+    ) -> impl Future<Output = ()> + Send {
+        drive(self, shared, requests, ready)
+    }
+}
+
 /// Runs an instance. `ready` hears whether the agent loaded; the return is the end of it.
-pub(crate) async fn drive(
-    mold: Arc<Mold>,
+async fn drive(
+    mold: Arc<SandboxMold>,
     shared: Arc<Shared>,
     mut requests: mpsc::Receiver<Request>,
     ready: oneshot::Sender<Result<AgentDescription, StartError>>,
@@ -99,7 +123,7 @@ pub(crate) async fn drive(
 }
 
 /// The directory this instance may write to, empty; nobody else sees it.
-fn scratch(mold: &Mold) -> Result<Option<TempDir>, StartError> {
+fn scratch(mold: &SandboxMold) -> Result<Option<TempDir>, StartError> {
     if mold.grants.scratch().is_none() {
         return Ok(None);
     }
@@ -107,25 +131,10 @@ fn scratch(mold: &Mold) -> Result<Option<TempDir>, StartError> {
     made.map(Some).map_err(|source| StartError::Mount { path: mold.scratch.clone(), source: source.into() })
 }
 
-/// Gives calls the guest never saw back to their callers.
-fn hand_back(mut requests: mpsc::Receiver<Request>) {
-    fn unstarted<C, R>(job: Job<C, R>) {
-        let _ = job.reply.send(Err(Lost::Unstarted(job.call)));
-    }
-    requests.close();
-    while let Ok(request) = requests.try_recv() {
-        match request {
-            Request::Http(job) => unstarted(*job),
-            Request::Action(job) => unstarted(*job),
-            Request::Ping(_) | Request::Stop => {}
-        }
-    }
-}
-
 async fn live(
     accessor: &Accessor<State>,
     agent: &Agent,
-    spec: AgentSpec,
+    spec: world::AgentSpec,
     requests: &mut mpsc::Receiver<Request>,
     ready: oneshot::Sender<Result<AgentDescription, StartError>>,
     memory: &Memory,
@@ -145,7 +154,7 @@ async fn live(
         ended = &mut home => return ended,
         started = lifecycle.call_start(accessor) => started?,
     };
-    let outcome = started.map(|()| description).map_err(convert::start_error);
+    let outcome = started.map(|()| describe(description)).map_err(convert::start_error);
     let failed = outcome.is_err();
     memory.is_ready();
     if ready.send(outcome).is_err() || failed {

@@ -39,7 +39,8 @@ impl Flight {
     }
 
     /// What the log calls this call.
-    pub(crate) fn request_id(&self) -> &str {
+    #[must_use]
+    pub fn request_id(&self) -> &str {
         &self.request_id
     }
 
@@ -54,7 +55,7 @@ impl Flight {
     }
 
     /// Nobody listens any more.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         if !self.over.swap(true, Ordering::AcqRel) {
             self.over_changed.notify_waiters();
             self.place.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -63,7 +64,7 @@ impl Flight {
     }
 
     /// Returns when nobody listens any more.
-    pub(crate) async fn ended(&self) {
+    pub async fn ended(&self) {
         let mut changed = std::pin::pin!(self.over_changed.notified());
         changed.as_mut().enable();
         if !self.over.load(Ordering::Acquire) {

@@ -24,30 +24,41 @@ const QUEUE: usize = 1024;
 const PROBE_GRACE: Duration = Duration::from_millis(50);
 
 /// A call on its way to the guest, and the way back.
-pub(crate) struct Job<C, R> {
-    pub(crate) call: C,
-    pub(crate) flight: Arc<Flight>,
-    pub(crate) reply: oneshot::Sender<Result<R, Lost<C>>>,
+#[derive(Debug)]
+pub struct Job<C, R> {
+    /// What is asked.
+    pub call: C,
+    /// What changes while it runs.
+    pub flight: Arc<Flight>,
+    /// The way back.
+    pub reply: oneshot::Sender<Result<R, Lost<C>>>,
 }
 
 /// What an instance can be asked.
-pub(crate) enum Request {
+#[derive(Debug)]
+pub enum Request {
+    /// An HTTP request.
     Http(Box<Job<HttpCall, HttpReply>>),
+    /// An action.
     Action(Box<Job<ActionCall, String>>),
+    /// A sign that the agent returns to its event loop.
     Ping(oneshot::Sender<()>),
+    /// To shut down, and end by itself.
     Stop,
 }
 
 /// Why a call has no reply.
-pub(crate) enum Lost<C> {
+#[derive(Debug)]
+pub enum Lost<C> {
     /// The guest never saw it: another instance may take it.
     Unstarted(C),
+    /// There will be none.
     Failed(CallError),
 }
 
 /// What the way in and the driving task both know.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub struct Shared {
     live: AtomicUsize,
     calls_left: AtomicU64,
     worn: AtomicBool,
@@ -77,6 +88,7 @@ impl Shared {
         }
     }
 
+    /// Whether it gets no new calls any more.
     pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
     }
@@ -88,12 +100,12 @@ impl Shared {
     }
 
     /// Records why the instance ended; the first cause stays.
-    pub(crate) fn lost(&self, cause: &str) {
+    pub fn lost(&self, cause: &str) {
         self.cause.send_if_modified(|known| known.is_none() && known.replace(cause.into()).is_none());
     }
 
     /// Returns when somebody wants the instance ended at once.
-    pub(crate) async fn killed(&self) {
+    pub async fn killed(&self) {
         self.kill.notified().await;
     }
 
@@ -282,6 +294,21 @@ impl Drop for CallerGone {
     fn drop(&mut self) {
         if let Some(flight) = &self.flight {
             flight.end();
+        }
+    }
+}
+
+/// Gives calls the guest never saw back to their callers.
+pub fn hand_back(mut requests: mpsc::Receiver<Request>) {
+    fn unstarted<C, R>(job: Job<C, R>) {
+        let _ = job.reply.send(Err(Lost::Unstarted(job.call)));
+    }
+    requests.close();
+    while let Ok(request) = requests.try_recv() {
+        match request {
+            Request::Http(job) => unstarted(*job),
+            Request::Action(job) => unstarted(*job),
+            Request::Ping(_) | Request::Stop => {}
         }
     }
 }

@@ -3,6 +3,9 @@
 //! A [`Sandbox`] is one agent in as many instances as its limits say. Each instance is a
 //! store of its own, built by one function from [`par_policy::Grants`], and serves many calls
 //! at once. An instance that traps or holds a call past its deadline is replaced.
+//!
+//! What does not depend on the engine is for every backend: calls, their heads, the [`Pool`] of instances
+//! with its limits, the record.
 
 mod alarm;
 mod audit;
@@ -18,6 +21,7 @@ mod engine;
 mod files;
 mod fixed;
 mod flight;
+pub mod head;
 mod imports;
 mod instance;
 mod memory;
@@ -31,13 +35,17 @@ mod turnstile;
 mod ways_out;
 
 pub use audit::{AuditRecord, AuditSink, NoAudit};
+pub use breaker::Breaker;
 pub use component::Guest;
 pub use engine::{EPOCH_TICK, Engine};
 pub use flight::Flight;
+pub use instance::{Job, Lost, Request, Shared, hand_back};
 pub use outbound::{
     Answer, Asked, AskedBody, Exchange, Failure, Outbound, OutboundSetup, Reason, Resolve, Roots, SystemResolver,
     Unseen, UnseenRecord,
 };
-pub use pool::Counts;
+pub use pool::{Counts, Mold, Pool};
 pub use sandbox::{AgentDescription, AgentSpec, RestEntry, Sandbox, SandboxSpec, StartError};
 pub use store::Mount;
+
+use sandbox::describe;

@@ -4,17 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use par_policy::DenialCode;
-use tokio::sync::{Notify, oneshot, watch};
+use par_policy::{DenialCode, Grants};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout_at};
 
-use crate::StartError;
-use crate::audit;
-use crate::bindings::exports::pixell::agent::lifecycle::AgentDescription;
+use crate::audit::{self, AuditSink};
+use crate::breaker::Breaker;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
-use crate::drive::{Mold, drive};
-use crate::instance::{Instance, Lost};
+use crate::instance::{Instance, Lost, Request, Shared};
 use crate::turnstile::Turnstile;
+use crate::{AgentDescription, StartError};
 
 /// An instance that ended sooner than this after it was ready counts as a failed start.
 const SHORT_LIFE: Duration = Duration::from_secs(1);
@@ -26,12 +25,34 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Starts in a row that failed to load before the agent is given up.
 const FAILED_STARTS: u32 = 5;
 
+/// What every instance of an agent is made of, and how one of them is run.
+pub trait Mold: Send + Sync + 'static {
+    /// What the agent may touch.
+    fn grants(&self) -> &Grants;
+
+    /// Where limits that were reached are put on the record.
+    fn audit(&self) -> &Arc<dyn AuditSink>;
+
+    /// Counts instances that were lost.
+    fn breaker(&self) -> &Breaker;
+
+    /// Runs an instance. `ready` hears whether the agent loaded; the return is the end of it.
+    fn drive(
+        self: Arc<Self>,
+        shared: Arc<Shared>,
+        requests: mpsc::Receiver<Request>,
+        ready: oneshot::Sender<Result<AgentDescription, StartError>>,
+    ) -> impl Future<Output = ()> + Send;
+}
+
 /// Every instance that may be called, and what replaces the others.
-pub(crate) struct Pool {
-    mold: Arc<Mold>,
+pub struct Pool<M> {
+    mold: Arc<M>,
     turnstile: Turnstile,
     serving: RwLock<Vec<Instance>>,
     serving_changed: Notify,
+    /// How many may be called.
+    count: watch::Sender<usize>,
     stopping: watch::Sender<bool>,
     failed: watch::Sender<Option<Arc<str>>>,
     replaced: Replaced,
@@ -60,15 +81,19 @@ pub struct Counts {
     pub grown: u64,
 }
 
-impl Pool {
+impl<M: Mold> Pool<M> {
     /// Starts the first instance; the others follow in the background.
-    pub(crate) async fn start(mold: Mold) -> Result<(Arc<Self>, AgentDescription), StartError> {
-        let instances = mold.grants.limits().instances.get();
+    ///
+    /// # Errors
+    /// [`StartError`] when the agent does not load.
+    pub async fn start(mold: M) -> Result<(Arc<Self>, AgentDescription), StartError> {
+        let instances = mold.grants().limits().instances.get();
         let pool = Arc::new(Self {
-            turnstile: Turnstile::new(mold.grants.limits(), Arc::clone(&mold.audit)),
+            turnstile: Turnstile::new(mold.grants().limits(), Arc::clone(mold.audit())),
             mold: Arc::new(mold),
             serving: RwLock::default(),
             serving_changed: Notify::new(),
+            count: watch::Sender::new(0),
             stopping: watch::Sender::new(false),
             failed: watch::Sender::new(None),
             replaced: Replaced::default(),
@@ -82,19 +107,27 @@ impl Pool {
     }
 
     /// Instances that may be called now.
-    pub(crate) fn ready(&self) -> usize {
+    #[must_use]
+    pub fn ready(&self) -> usize {
         self.serving.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// How it stands.
-    pub(crate) fn counts(&self) -> Counts {
+    #[must_use]
+    pub fn counts(&self) -> Counts {
         let [lost, worn, grown] =
             [&self.replaced.lost, &self.replaced.worn, &self.replaced.grown].map(|count| count.load(Ordering::Relaxed));
         Counts { ready: self.ready(), waiting: self.turnstile.waiting(), lost, worn, grown }
     }
 
+    /// How many instances may be called, and when that changes.
+    #[must_use]
+    pub fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
     /// Returns with the reason when the agent cannot be started any more.
-    pub(crate) async fn failed(&self) -> Arc<str> {
+    pub async fn failed(&self) -> Arc<str> {
         let mut failed = self.failed.subscribe();
         match failed.wait_for(Option::is_some).await {
             Ok(reason) => reason.clone().unwrap_or_default(),
@@ -102,7 +135,11 @@ impl Pool {
         }
     }
 
-    pub(crate) async fn http(&self, mut call: HttpCall) -> Result<HttpReply, CallError> {
+    /// Serves one HTTP request.
+    ///
+    /// # Errors
+    /// [`CallError`] when there is no response.
+    pub async fn http(&self, mut call: HttpCall) -> Result<HttpReply, CallError> {
         call.deadline = self.soonest(call.deadline);
         self.admit(&call.request_id)?;
         let place = self.turnstile.enter(call.deadline, &call.request_id).await?;
@@ -115,7 +152,11 @@ impl Pool {
         }
     }
 
-    pub(crate) async fn act(&self, mut call: ActionCall) -> Result<String, CallError> {
+    /// Runs one action and returns `str()` of its result.
+    ///
+    /// # Errors
+    /// [`CallError`] when there is no result.
+    pub async fn act(&self, mut call: ActionCall) -> Result<String, CallError> {
         call.deadline = self.soonest(call.deadline);
         self.admit(&call.request_id)?;
         let place = self.turnstile.enter(call.deadline, &call.request_id).await?;
@@ -130,13 +171,13 @@ impl Pool {
 
     /// Refuses a call while instances trap again and again.
     fn admit(&self, request_id: &Arc<str>) -> Result<(), CallError> {
-        let Some(left) = self.mold.breaker.refuses(Instant::now()) else { return Ok(()) };
-        audit::limit(&*self.mold.audit, DenialCode::CircuitOpen, "a request to the agent", Some(request_id));
+        let Some(left) = self.mold.breaker().refuses(Instant::now()) else { return Ok(()) };
+        audit::limit(&**self.mold.audit(), DenialCode::CircuitOpen, "a request to the agent", Some(request_id));
         Err(CallError::CircuitOpen(left))
     }
 
     /// Lets every instance shut down; what is left at `deadline` is ended.
-    pub(crate) async fn stop(&self, deadline: Instant) {
+    pub async fn stop(&self, deadline: Instant) {
         self.stopping.send_replace(true);
         let instances = std::mem::take(&mut *self.serving.write().unwrap_or_else(PoisonError::into_inner));
         self.serving_changed.notify_waiters();
@@ -151,7 +192,7 @@ impl Pool {
 
     /// The deadline of a call: a surface may set one sooner than the agent's own limit.
     fn soonest(&self, deadline: Instant) -> Instant {
-        let own = Instant::now().checked_add(self.mold.grants.limits().request_timeout.duration());
+        let own = Instant::now().checked_add(self.mold.grants().limits().request_timeout.duration());
         own.map_or(deadline, |own| own.min(deadline))
     }
 
@@ -178,9 +219,9 @@ impl Pool {
     }
 
     async fn launch(&self) -> Result<(Instance, AgentDescription), StartError> {
-        let (instance, shared, requests) = Instance::new(self.mold.grants.limits(), Arc::clone(&self.mold.audit));
+        let (instance, shared, requests) = Instance::new(self.mold.grants().limits(), Arc::clone(self.mold.audit()));
         let (ready, outcome) = oneshot::channel();
-        tokio::spawn(drive(Arc::clone(&self.mold), shared, requests, ready));
+        tokio::spawn(Arc::clone(&self.mold).drive(shared, requests, ready));
         let killed = KillOnDrop(Some(instance.clone()));
         let description = outcome.await.unwrap_or(Err(StartError::Lost))?;
         killed.keep();
@@ -189,11 +230,13 @@ impl Pool {
 
     fn publish(&self, instance: &Instance) {
         self.serving.write().unwrap_or_else(PoisonError::into_inner).push(instance.clone());
+        self.count.send_replace(self.ready());
         self.serving_changed.notify_waiters();
     }
 
     fn withdraw(&self, instance: &Instance) {
         self.serving.write().unwrap_or_else(PoisonError::into_inner).retain(|other| !other.is(instance));
+        self.count.send_replace(self.ready());
     }
 
     /// Keeps one instance in service for as long as the pool lives.
@@ -239,7 +282,7 @@ impl Pool {
             };
             count.fetch_add(1, Ordering::Relaxed);
             if let Some(code) = retired {
-                audit::limit(&*self.mold.audit, code, "an instance", None);
+                audit::limit(&**self.mold.audit(), code, "an instance", None);
                 continue;
             }
             failures = if since.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };
@@ -253,7 +296,7 @@ impl Pool {
     /// Ends an instance that did not return to its event loop for a whole request timeout,
     /// also when nobody waits for it any more.
     async fn watch(&self, instance: &Instance) {
-        let longest = self.mold.grants.limits().request_timeout.duration();
+        let longest = self.mold.grants().limits().request_timeout.duration();
         loop {
             sleep(longest).await;
             if !instance.turns(longest).await {
@@ -261,6 +304,12 @@ impl Pool {
                 return;
             }
         }
+    }
+}
+
+impl<M: Mold> std::fmt::Debug for Pool<M> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Pool").field("ready", &self.ready()).finish_non_exhaustive()
     }
 }
 

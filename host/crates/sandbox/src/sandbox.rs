@@ -11,7 +11,7 @@ use crate::bindings::exports::pixell::agent::lifecycle as world;
 use crate::breaker::Breaker;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::component::{self, Guest};
-use crate::drive::Mold;
+use crate::drive::SandboxMold;
 use crate::engine::Engine;
 use crate::outbound::{Outbound, OutboundSetup};
 use crate::pool::{Counts, Pool};
@@ -77,6 +77,9 @@ pub enum StartError {
         /// The traceback, for the log only.
         traceback: String,
     },
+    /// A process of the agent could not be started.
+    #[error("a process of the agent could not be started")]
+    Process(#[source] std::io::Error),
     /// The instance ended before it said whether it started.
     #[error("the instance ended while it loaded the agent")]
     Lost,
@@ -162,7 +165,7 @@ pub struct SandboxSpec {
 /// One agent in its sandbox.
 #[derive(Clone)]
 pub struct Sandbox {
-    pool: Arc<Pool>,
+    pool: Arc<Pool<SandboxMold>>,
     outbound: Arc<Outbound>,
 }
 
@@ -206,7 +209,7 @@ impl Sandbox {
         let spec = world_spec(agent);
         let nothing = tempfile::Builder::new().prefix("nothing-").tempdir_in(&scratch);
         let nothing = nothing.map_err(|source| StartError::Mount { path: scratch.clone(), source: source.into() })?;
-        let mold = Mold {
+        let mold = SandboxMold {
             engine: engine.clone(),
             component,
             grants,
@@ -219,7 +222,7 @@ impl Sandbox {
             nothing,
         };
         let (pool, description) = Pool::start(mold).await?;
-        Ok((Self { pool, outbound }, describe(description)))
+        Ok((Self { pool, outbound }, description))
     }
 
     /// Serves one HTTP request.
@@ -289,7 +292,7 @@ fn guest_path(relative: &str) -> String {
     if relative.is_empty() { AGENT.to_owned() } else { format!("{AGENT}/{relative}") }
 }
 
-fn describe(found: world::AgentDescription) -> AgentDescription {
+pub(crate) fn describe(found: world::AgentDescription) -> AgentDescription {
     let world::AgentDescription { rest, ui, a2a, actions, lifespan: _, modules, warnings } = found;
     AgentDescription { rest, ui, a2a, actions, modules, warnings }
 }

@@ -12,7 +12,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::StartError;
 use crate::audit::{Accounted, AuditSink};
-use crate::drive::Mold;
+use crate::drive::SandboxMold;
 use crate::files::{FilesView, OpenScratchFile, Places, Quota, Root};
 use crate::fixed::{RepeatedRandom, StandingClock};
 use crate::imports::HostState;
@@ -97,11 +97,11 @@ impl WasiView for State {
 /// Builds the store of one instance: nothing but the grants and mounts of its mold is in it.
 /// `scratch` is the directory it may write to, if it was granted one.
 pub(crate) fn build_store(
-    mold: &Mold,
+    mold: &SandboxMold,
     scratch: Option<&Path>,
     memory: Arc<Memory>,
 ) -> Result<Store<State>, StartError> {
-    let Mold { engine, grants, mounts, audit, nothing, .. } = mold;
+    let SandboxMold { engine, grants, mounts, audit, nothing, .. } = mold;
     let account = Accounted::new(Arc::clone(audit));
     let host = HostState::new(Arc::clone(&mold.outbound), Arc::clone(&account));
     let audit: Arc<dyn AuditSink> = account;
