@@ -16,6 +16,8 @@ pub enum Capability {
     Files,
     /// A limit that was reached.
     Limits,
+    /// Running outside the sandbox.
+    Native,
 }
 
 impl Capability {
@@ -28,6 +30,7 @@ impl Capability {
             Self::Env => "env",
             Self::Files => "files",
             Self::Limits => "limits",
+            Self::Native => "native",
         }
     }
 }
@@ -96,6 +99,19 @@ impl AuditEvent {
             rule: denial.rule().cloned().or_else(|| denial.code().limit().map(limit_rule)),
             origin: None,
             code: Some(denial.code()),
+        }
+    }
+
+    /// An agent runs outside the sandbox. `because` says why; `origin` whether its package asks for it.
+    #[must_use]
+    pub fn outside_sandbox(because: impl Into<String>, origin: Origin) -> Self {
+        Self {
+            capability: Capability::Native,
+            decision: Decision::Allowed,
+            target: because.into(),
+            rule: Some(RuleId::new("native")),
+            origin: Some(origin),
+            code: None,
         }
     }
 

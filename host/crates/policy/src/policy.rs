@@ -73,6 +73,8 @@ pub struct Requested {
     pub clock: Option<Line<FixedClock>>,
     /// `random`.
     pub random: Option<Line<FixedRandom>>,
+    /// `backend: native`: to run outside the sandbox.
+    pub native: Option<Line<()>>,
     /// `limits`.
     pub limits: LimitSettings,
 }
@@ -96,6 +98,7 @@ impl Requested {
             scratch: one(&self.scratch, lines),
             clock: one(&self.clock, lines),
             random: one(&self.random, lines),
+            native: one(&self.native, lines),
             limits: self.limits.without(lines),
         }
     }

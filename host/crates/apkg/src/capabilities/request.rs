@@ -1,11 +1,13 @@
 //! What a package asks for: `sandbox:` in its manifest or in `pak.yaml`.
 
-use par_policy::policy::Requested;
+use par_policy::policy::{Line, Requested};
 
 use super::PolicyError;
 use super::entries::{
-    binding, clock, data_name, entries, granting, items, limits, random, range, scratch, secret_name, string, variable,
+    binding, clock, data_name, entries, granting, invalid, items, limits, line, random, range, scratch, secret_name,
+    string, variable,
 };
+use crate::Quoted;
 use crate::manifest::ManifestError;
 use crate::manifest::section::Section;
 use crate::yaml;
@@ -14,8 +16,8 @@ use crate::yaml;
 /// `sandbox` is read here; the other keys are the builder's.
 pub(crate) const PAK_FILE: &str = "pak.yaml";
 
-const KEYS: [&str; 9] =
-    ["clock", "env", "files", "limits", "outbound", "outbound_addresses", "random", "secrets", "version"];
+const KEYS: [&str; 10] =
+    ["backend", "clock", "env", "files", "limits", "outbound", "outbound_addresses", "random", "secrets", "version"];
 
 /// Reads `sandbox:` of the file whose top level is `root`; `None` without that key.
 pub(crate) fn requested(root: &Section<'_>) -> Result<Option<Requested>, ManifestError> {
@@ -40,8 +42,23 @@ pub(crate) fn requested(root: &Section<'_>) -> Result<Option<Requested>, Manifes
         scratch: scratch(files.as_ref())?,
         clock: clock(&sandbox)?,
         random: random(&sandbox)?,
+        native: native(&sandbox)?,
         limits: limits(&sandbox)?,
     }))
+}
+
+/// `backend`: where the package wants to run. What runs in the sandbox does so unasked.
+fn native(section: &Section<'_>) -> Result<Option<Line<()>>, ManifestError> {
+    let Some(text) = section.text("backend")? else { return Ok(None) };
+    let path = section.path_of("backend");
+    match text.value.as_str() {
+        "sandbox" => Ok(None),
+        "native" => Ok(Some(line(&path, ()))),
+        other => {
+            let because = format!("expected `sandbox` or `native`, got `{}`", Quoted(other));
+            Err(invalid(&path, text.line, because, None))
+        }
+    }
 }
 
 /// Reads `sandbox:` of a `pak.yaml`.

@@ -48,6 +48,16 @@ pub fn requests(old: &Requested, new: &Requested) -> Vec<Change> {
         collected.fixed([old.clock.as_ref(), new.clock.as_ref()], "clock");
         collected.fixed([old.random.as_ref(), new.random.as_ref()], "seed of random numbers");
     });
+    of(Area::Native, &|collected| match (&old.native, &new.native) {
+        (None, Some(line)) => collected.appeared(Direction::Widened, &line.rule, "backend: native"),
+        (Some(line), None) => collected.note(
+            Direction::Narrowed,
+            Side::Old,
+            &line.rule,
+            "no longer asks for `backend: native`".to_owned(),
+        ),
+        _ => {}
+    });
     changes
 }
 

@@ -91,6 +91,7 @@ fn everything_above_the_policy_is_named_at_once() {
         scratch: one("sandbox.files.scratch_mib", ScratchLimit::from_mib(64).unwrap()),
         clock: one("sandbox.clock", FixedClock(std::time::Duration::from_secs(1))),
         random: one("sandbox.random", FixedRandom(1)),
+        native: None,
         limits,
     };
     let mut policy = Policy::default();
