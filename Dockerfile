@@ -60,6 +60,7 @@ LABEL org.opencontainers.image.title="PAR, the Pixell Agent Runtime" \
 ENV PAR_GUEST_DIR=/usr/local/lib/par/guest \
     PAR_CACHE_DIR=/var/cache/par \
     PAR_EXIT_CODES=by_class \
+    PAR_NATIVE=refuse \
     PAR_OBSERVE=refuse \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     HOME=/nonexistent \

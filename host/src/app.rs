@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use par_policy::policy::Policy;
+use tokio::sync::watch;
 use tokio::time::timeout_at;
 
 use crate::audit::Audit;
@@ -29,11 +30,12 @@ use crate::cli::{self, LogFormat};
 use crate::config::{self, Config, Environment};
 use crate::exit::{Exit, ExitCodes, FailureClass};
 use crate::grants;
-use crate::health::Health;
+use crate::health::{Health, Standing, SurfaceName};
 use crate::lifecycle::Phase;
 use crate::memory::{self, Memory};
 use crate::process;
 use crate::signals::{Signal, Signals};
+use crate::surfaces::rest::Surfaces;
 use crate::telemetry::{Settings, Telemetry, events};
 use agent::Agent;
 use console::Console;
@@ -217,6 +219,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         return ending.boot_failed(&error.into(), &mut signals).await;
     }
     let policy = match grants::policy(config.policy.as_ref(), config.observing) {
+        Ok(policy) if config.policy.is_none() => Policy { native: config.native.clone(), ..policy },
         Ok(policy) => policy,
         Err(error) => return ending.boot_failed(&error.into(), &mut signals).await,
     };
@@ -252,19 +255,38 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
     log_ready(&config, &clock.times());
     console.ready(&config, &agent.package.manifest, agent.served);
     log.set_quiet(false);
-    let housekeeping = Housekeeping::start(&config, agent.layer.clone(), audit.sink(Backend::SANDBOX));
+    let standing =
+        agent.backend.processes().map(|processes| tokio::spawn(follow(processes, health.clone(), agent.served)));
+    let housekeeping =
+        Housekeeping::start(&config, agent.layer.clone(), agent.venv.clone(), audit.sink(Backend::SANDBOX));
 
     let broken = tokio::select! {
         biased;
         signal = signals.next() => {
             log_signal(signal, &health);
             drop(housekeeping);
+            standing.inspect(tokio::task::JoinHandle::abort);
             return shut_down(&config, ports, agent, &health, &mut signals).await;
         }
         error = ports.failed() => Broken::Surface(error),
         reason = agent.backend.failed() => Broken::Sandbox(reason),
     };
     ending.broke(&broken)
+}
+
+/// Says in health when no process of the agent is left, and when there is one again.
+async fn follow(mut processes: watch::Receiver<usize>, health: Health, served: Surfaces) {
+    loop {
+        let standing = if *processes.borrow_and_update() > 0 { Standing::Up } else { Standing::Down };
+        for (surface, is_served) in [(SurfaceName::Rest, served.rest), (SurfaceName::A2a, served.a2a)] {
+            if is_served {
+                health.set(surface, standing);
+            }
+        }
+        if processes.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Loads the agent while the REST port already answers, then opens what it needs.

@@ -1,5 +1,7 @@
 //! What runs the agent. Surfaces see this module and nothing below it.
 
+pub mod choice;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,11 +10,17 @@ pub use par_sandbox::call::{
 };
 use par_sandbox::{Counts, Sandbox};
 
+use tokio::sync::watch;
+
+use crate::native::Native;
+
 /// The one agent of this process, wherever it runs.
 #[derive(Debug)]
 pub enum Backend {
     /// In the WebAssembly sandbox.
     Sandbox(Sandbox),
+    /// In processes of the host's CPython.
+    Native(Native),
     /// Answers written down by a unit test of the surfaces.
     #[cfg(test)]
     Scripted(scripted::Script),
@@ -22,6 +30,32 @@ impl Backend {
     /// The word for the sandbox on the record.
     pub const SANDBOX: &'static str = "sandbox";
 
+    /// The word for processes outside of it.
+    pub const NATIVE: &'static str = "native";
+
+    /// The word for this one.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Sandbox(_) => Self::SANDBOX,
+            Self::Native(_) => Self::NATIVE,
+            #[cfg(test)]
+            Self::Scripted(_) => Self::SANDBOX,
+        }
+    }
+
+    /// How many processes may be called, and when that changes. `None` for the sandbox, which replaces an instance
+    /// in the time a request waits.
+    #[must_use]
+    pub fn processes(&self) -> Option<watch::Receiver<usize>> {
+        match self {
+            Self::Native(native) => Some(native.count()),
+            Self::Sandbox(_) => None,
+            #[cfg(test)]
+            Self::Scripted(_) => None,
+        }
+    }
+
     /// Serves one HTTP request. Dropping the future tells the agent that the client left.
     ///
     /// # Errors
@@ -29,6 +63,7 @@ impl Backend {
     pub async fn http(&self, call: HttpCall) -> Result<HttpReply, CallError> {
         match self {
             Self::Sandbox(sandbox) => sandbox.http(call).await,
+            Self::Native(native) => native.http(call).await,
             #[cfg(test)]
             Self::Scripted(script) => (script.http)(call).await,
         }
@@ -41,6 +76,7 @@ impl Backend {
     pub async fn act(&self, call: ActionCall) -> Result<String, CallError> {
         match self {
             Self::Sandbox(sandbox) => sandbox.act(call).await,
+            Self::Native(native) => native.act(call).await,
             #[cfg(test)]
             Self::Scripted(script) => (script.act)(call).await,
         }
@@ -51,6 +87,7 @@ impl Backend {
     pub fn counts(&self) -> Counts {
         match self {
             Self::Sandbox(sandbox) => sandbox.counts(),
+            Self::Native(native) => native.counts(),
             #[cfg(test)]
             Self::Scripted(_) => Counts::default(),
         }
@@ -60,6 +97,7 @@ impl Backend {
     pub async fn failed(&self) -> Arc<str> {
         match self {
             Self::Sandbox(sandbox) => sandbox.failed().await,
+            Self::Native(native) => native.failed().await,
             #[cfg(test)]
             Self::Scripted(_) => std::future::pending().await,
         }
@@ -69,6 +107,7 @@ impl Backend {
     pub async fn stop(&self, deadline: Instant) {
         match self {
             Self::Sandbox(sandbox) => sandbox.stop(deadline).await,
+            Self::Native(native) => native.stop(deadline).await,
             #[cfg(test)]
             Self::Scripted(_) => {}
         }

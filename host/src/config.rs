@@ -19,6 +19,7 @@ pub mod variables;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use par_policy::policy::Native;
 use par_policy::{InstanceCount, Limits, MemoryLimit, OutOfRange, RequestTimeout};
 use par_sandbox::Roots;
 
@@ -58,6 +59,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where the operator's policy is.
     pub policy: Option<PolicySource>,
+    /// Whether agents may leave the sandbox where no policy says it.
+    pub native: Native,
     /// Whether that policy may only observe.
     pub observing: Observing,
     /// Where the record is kept, if not in the log.
@@ -184,6 +187,7 @@ impl Config {
         let drain_timeout = reader.value(&v::GRACEFUL_SHUTDOWN_TIMEOUT_SEC, |text| duration(text, 1.0));
         let limits = limits(reader, places);
         let policy = reader.optional(&v::PAR_POLICY, PolicySource::parse);
+        let native = reader.value(&v::PAR_NATIVE, policy::native);
         let observing = reader.value(&v::PAR_OBSERVE, Observing::parse);
         let audit_file = reader.optional(&v::PAR_AUDIT_FILE, places::directory);
         let a2a_message_bytes = reader.value(&v::A2A_MAX_MESSAGE_BYTES, |text| {
@@ -210,6 +214,7 @@ impl Config {
             drain_timeout: drain_timeout?,
             limits: limits?,
             policy: policy?,
+            native: native?,
             observing: observing?,
             audit_file: audit_file?,
             a2a_message_bytes: a2a_message_bytes?,
@@ -233,10 +238,12 @@ fn install(reader: &mut Reader<'_>, places: &Places, cache_dir: Option<&Path>) -
         _ => Err(Expected::new("`off` or `in_sandbox`")),
     });
     let uv = reader.optional(&v::PAR_UV, places::directory);
+    let python = reader.optional(&v::PAR_PYTHON, places::directory);
     let timeout = reader.value(&v::INSTALL_TIMEOUT_SEC, |text| positive_duration(text, 1.0));
     let index = reader.optional(&v::PAR_INDEX_URL, places::index_url);
     Some(InstallSettings {
         uv: uv?,
+        python: python?,
         search_path: places.search_path.clone(),
         index: index?,
         wheelhouse: wheelhouse?,

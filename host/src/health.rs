@@ -1,7 +1,7 @@
 //! What health answers: the phase of the process and how each surface stands.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::lifecycle::{Lifecycle, Phase};
 
@@ -66,6 +66,8 @@ pub struct Snapshot {
     pub a2a: Standing,
     /// The UI, where the agent has it.
     pub ui: Standing,
+    /// Whether the agent runs outside the sandbox.
+    pub is_native: bool,
 }
 
 impl Snapshot {
@@ -93,6 +95,7 @@ pub struct Health {
 struct Shared {
     life: Lifecycle,
     surfaces: [AtomicU8; 3],
+    is_native: AtomicBool,
 }
 
 impl Health {
@@ -107,12 +110,23 @@ impl Health {
         self.shared.surfaces[surface as usize].store(standing as u8, Ordering::Release);
     }
 
+    /// Notes that the agent runs outside the sandbox.
+    pub fn set_native(&self) {
+        self.shared.is_native.store(true, Ordering::Release);
+    }
+
     /// The state now.
     #[must_use]
     pub fn look(&self) -> Snapshot {
         let [rest, a2a, ui] = [0, 1, 2]
             .map(|surface: usize| Standing::from_number(self.shared.surfaces[surface].load(Ordering::Acquire)));
-        Snapshot { phase: self.shared.life.phase(), rest, a2a, ui }
+        Snapshot {
+            phase: self.shared.life.phase(),
+            rest,
+            a2a,
+            ui,
+            is_native: self.shared.is_native.load(Ordering::Acquire),
+        }
     }
 }
 

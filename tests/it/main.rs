@@ -36,6 +36,7 @@ mod logs;
 mod losses;
 mod metrics;
 mod models;
+mod native;
 mod outbound;
 mod packages;
 mod platform;

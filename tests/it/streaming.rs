@@ -9,8 +9,10 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 
-async fn streams() -> RunningHost {
-    TestHost::agent(&Package::asgi(include_str!("python/streams.py"))).start().await
+/// The same agent in each backend.
+async fn streams() -> [RunningHost; 2] {
+    let package = || Package::asgi(include_str!("python/streams.py"));
+    [TestHost::agent(&package()).start().await, TestHost::agent(&package().native()).start().await]
 }
 
 pub(crate) async fn next(pieces: &mut (impl futures::Stream<Item = reqwest::Result<Bytes>> + Unpin)) -> Bytes {
@@ -27,102 +29,109 @@ pub(crate) fn upload() -> (mpsc::Sender<Bytes>, Body) {
 /// Each piece is on its way back before the next one is sent.
 #[tokio::test]
 async fn request_and_response_bodies_stream_at_the_same_time() {
-    let host = streams().await;
-    let (sender, body) = upload();
+    for host in streams().await {
+        let (sender, body) = upload();
 
-    sender.send(Bytes::from_static(b"piece 0")).await.unwrap();
-    let response = host.request(Method::POST, "/echo").body(body).send().await.unwrap();
-    let mut pieces = response.bytes_stream();
+        sender.send(Bytes::from_static(b"piece 0")).await.unwrap();
+        let response = host.request(Method::POST, "/echo").body(body).send().await.unwrap();
+        let mut pieces = response.bytes_stream();
 
-    assert_eq!(next(&mut pieces).await, "piece 0");
-    for number in 1..5 {
-        let piece = Bytes::from(format!("piece {number}"));
-        sender.send(piece.clone()).await.unwrap();
-        assert_eq!(next(&mut pieces).await, piece);
+        assert_eq!(next(&mut pieces).await, "piece 0");
+        for number in 1..5 {
+            let piece = Bytes::from(format!("piece {number}"));
+            sender.send(piece.clone()).await.unwrap();
+            assert_eq!(next(&mut pieces).await, piece);
+        }
+        drop(sender);
+        assert!(timeout(par_tests::PATIENCE, pieces.next()).await.unwrap().is_none());
     }
-    drop(sender);
-    assert!(timeout(par_tests::PATIENCE, pieces.next()).await.unwrap().is_none());
 }
 
 /// The agent sends an event only when the test acknowledged the one before, which it can only
 /// have read if nothing on the way collects.
 #[tokio::test]
 async fn server_sent_events_arrive_one_by_one() {
-    let host = streams().await;
-    let response = host.request(Method::GET, "/paced").send().await.unwrap();
-    assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let mut events = response.bytes_stream();
+    for host in streams().await {
+        let response = host.request(Method::GET, "/paced").send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let mut events = response.bytes_stream();
 
-    for number in 0..3 {
-        assert_eq!(next(&mut events).await, format!("data: {number}\n\n"));
-        assert_eq!(host.get(&format!("/acknowledge?number={number}")).await.status, 200);
+        for number in 0..3 {
+            assert_eq!(next(&mut events).await, format!("data: {number}\n\n"));
+            assert_eq!(host.get(&format!("/acknowledge?number={number}")).await.status, 200);
+        }
+
+        assert!(timeout(par_tests::PATIENCE, events.next()).await.unwrap().is_none());
     }
-
-    assert!(timeout(par_tests::PATIENCE, events.next()).await.unwrap().is_none());
 }
 
 /// hostile 138: a client that leaves in the middle of an answer is an `http.disconnect` for the agent.
 #[tokio::test]
 async fn a_client_that_leaves_during_the_answer_is_noticed_by_the_agent() {
-    let host = streams().await;
-    let mut pieces = host.request(Method::GET, "/until_left").send().await.unwrap().bytes_stream();
-    assert_eq!(next(&mut pieces).await, "first");
+    for host in streams().await {
+        let mut pieces = host.request(Method::GET, "/until_left").send().await.unwrap().bytes_stream();
+        assert_eq!(next(&mut pieces).await, "first");
 
-    drop(pieces);
+        drop(pieces);
 
-    host.wait_for_agent("received http.disconnect").await;
+        host.wait_for_agent("received http.disconnect").await;
+    }
 }
 
 /// hostile 138: the same before the answer has begun.
 #[tokio::test]
 async fn a_client_that_leaves_before_the_answer_is_noticed_by_the_agent() {
-    let host = streams().await;
-    let asking = tokio::spawn(host.request(Method::GET, "/before_answering").send());
-    host.wait_for_agent("waiting").await;
+    for host in streams().await {
+        let asking = tokio::spawn(host.request(Method::GET, "/before_answering").send());
+        host.wait_for_agent("waiting").await;
 
-    asking.abort();
+        asking.abort();
 
-    host.wait_for_agent("received http.disconnect").await;
+        host.wait_for_agent("received http.disconnect").await;
+    }
 }
 
 /// An agent that only sends hears of it too: its next send raises, as ASGI says.
 #[tokio::test]
 async fn sending_to_a_client_that_left_raises() {
-    let host = streams().await;
-    let mut pieces = host.request(Method::GET, "/endless").send().await.unwrap().bytes_stream();
-    next(&mut pieces).await;
+    for host in streams().await {
+        let mut pieces = host.request(Method::GET, "/endless").send().await.unwrap().bytes_stream();
+        next(&mut pieces).await;
 
-    drop(pieces);
+        drop(pieces);
 
-    host.wait_for_agent("sending ended with").await;
+        host.wait_for_agent("sending ended with").await;
+    }
 }
 
 /// hostile 132: half an upload is not taken for a whole one.
 #[tokio::test]
 async fn an_upload_that_breaks_off_is_not_taken_for_a_complete_one() {
-    let host = streams().await;
-    let (sender, body) = upload();
-    sender.send(Bytes::from_static(b"the beginning")).await.unwrap();
-    let asking = tokio::spawn(host.request(Method::POST, "/swallow").body(body).send());
-    sender.reserve().await.unwrap();
+    for host in streams().await {
+        let (sender, body) = upload();
+        sender.send(Bytes::from_static(b"the beginning")).await.unwrap();
+        let asking = tokio::spawn(host.request(Method::POST, "/swallow").body(body).send());
+        sender.reserve().await.unwrap();
 
-    asking.abort();
+        asking.abort();
 
-    host.wait_for_agent("upload broke off").await;
+        host.wait_for_agent("upload broke off").await;
+    }
 }
 
 /// An answer the agent gave up is a broken one for the client, not a short one.
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_not_taken_for_a_complete_one() {
-    let host = streams().await;
-    let mut pieces = host.request(Method::GET, "/half").send().await.unwrap().bytes_stream();
-    assert_eq!(next(&mut pieces).await, "half of it");
+    for host in streams().await {
+        let mut pieces = host.request(Method::GET, "/half").send().await.unwrap().bytes_stream();
+        assert_eq!(next(&mut pieces).await, "half of it");
 
-    host.get("/acknowledge?number=half").await;
+        host.get("/acknowledge?number=half").await;
 
-    let end = timeout(par_tests::PATIENCE, pieces.next()).await.unwrap();
-    assert!(end.expect("not the end of the answer").is_err());
-    host.wait_for("the traceback", |line| line.text_of("traceback").contains("no other half")).await;
+        let end = timeout(par_tests::PATIENCE, pieces.next()).await.unwrap();
+        assert!(end.expect("not the end of the answer").is_err());
+        host.wait_for("the traceback", |line| line.text_of("traceback").contains("no other half")).await;
+    }
 }
 
 /// Bodies far above what the instance may hold pass through it.

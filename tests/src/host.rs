@@ -63,7 +63,10 @@ impl TestHost {
     fn run(mut self, path: PathBuf, package: &Package) -> Self {
         self.environment.insert("AGENT_PACKAGE_PATH".to_owned(), path.clone().into());
         self.package = Some(path);
-        if package.has_requirements() {
+        if package.is_native() {
+            self.environment.insert("PAR_NATIVE".to_owned(), "allow".into());
+        }
+        if package.is_installed() {
             let installing = built::installing().into_iter();
             self.environment.extend(installing.map(|(name, value)| (name.to_owned(), value.into())));
         }
@@ -85,6 +88,8 @@ impl TestHost {
             ("TMPDIR", path("tmp")),
             ("PAR_CACHE_DIR", path("cache")),
             ("PAR_INSTANCES", "1".into()),
+            // A test of the sandbox never passes because its agent ran elsewhere.
+            ("PAR_NATIVE", "refuse".into()),
             ("REST_PORT", free_port().to_string().into()),
             ("A2A_PORT", free_port().to_string().into()),
             ("UI_PORT", free_port().to_string().into()),

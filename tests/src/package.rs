@@ -80,6 +80,12 @@ impl Package {
         self
     }
 
+    /// The same, asking for the native backend.
+    #[must_use]
+    pub fn native(self) -> Self {
+        self.and("sandbox:\n  backend: native\n")
+    }
+
     /// Without one of its files.
     #[must_use]
     pub fn without(mut self, path: &str) -> Self {
@@ -98,9 +104,16 @@ impl Package {
         self.files.keys().map(String::as_str)
     }
 
-    /// Whether it asks for distributions to be installed.
-    pub(crate) fn has_requirements(&self) -> bool {
-        self.files.contains_key("requirements.txt")
+    /// Whether it asks for the native backend.
+    pub(crate) fn is_native(&self) -> bool {
+        let manifest = self.files.get("agent.yaml").map(Vec::as_slice).unwrap_or_default();
+        String::from_utf8_lossy(manifest).contains("backend: native")
+    }
+
+    /// Whether anything is installed for it.
+    pub(crate) fn is_installed(&self) -> bool {
+        self.is_native()
+            || self.files.contains_key("requirements.txt")
             || self.files.contains_key("pyproject.toml")
             || self.files.contains_key("pylock.toml")
     }

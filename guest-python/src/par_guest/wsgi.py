@@ -33,7 +33,7 @@ def as_asgi(app: WsgiApp) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
         if scope["type"] != "http":
             # Lifespan and WebSocket do not exist in WSGI; this is how ASGI says so.
             raise NotImplementedError(f"a WSGI application does not serve `{scope['type']}`")
-        body = await _whole_body(receive)
+        body = await whole_body(receive)
         if body is not None:
             await _Exchange(app, environ(scope, body), receive, send).run()
 
@@ -96,7 +96,7 @@ def _native(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
-async def _whole_body(receive: Receive) -> bytes | None:
+async def whole_body(receive: Receive) -> bytes | None:
     """The request body; `None` when the client left before it was complete."""
     message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):

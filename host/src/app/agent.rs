@@ -8,7 +8,7 @@ use par_apkg::Package;
 use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
 use par_policy::policy::Policy;
-use par_policy::{Grants, Mode};
+use par_policy::{AuditEvent, Grants, Mode};
 use par_sandbox::{
     AgentDescription, AgentSpec, AuditRecord, AuditSink, Engine, Guest, NoAudit, OutboundSetup, Sandbox, SandboxSpec,
 };
@@ -18,13 +18,15 @@ use super::error::BootError;
 use super::installing::{self, Reporter, Tools};
 use crate::audit::Audit;
 use crate::backend::Backend;
+use crate::backend::choice::{self, Because, Choice};
 use crate::boot::{BootClock, BootPhase};
 use crate::cache;
 use crate::config::Config;
 use crate::fetch::{self, PackageSource, VerifiedPackage};
 use crate::grants::{self, Prepared};
-use crate::install::{self, DepsLayer};
+use crate::install::{self, DepsLayer, Venv};
 use crate::locked::Scratch;
+use crate::native::{Native, NativeSpec, Program};
 use crate::surfaces::rest::Surfaces;
 use crate::telemetry::events;
 
@@ -40,9 +42,13 @@ pub(super) struct Agent {
     pub(super) description: AgentDescription,
     pub(super) served: Surfaces,
     pub(super) backend: Arc<Backend>,
+    /// Why it runs outside the sandbox, where it does.
+    pub(super) because: Option<String>,
     pub(super) log_lines_per_second: u32,
     /// What it runs with; not removed from the cache meanwhile.
     pub(super) layer: Option<DepsLayer>,
+    /// The same outside the sandbox.
+    pub(super) venv: Option<(Venv, Program)>,
     /// The package as it is kept; not removed from the cache meanwhile.
     _kept: Option<File>,
     _scratch: Scratch,
@@ -85,19 +91,23 @@ pub(super) async fn load(
         tracing::warn!(remark, "Package remark");
     }
     let served = served(manifest);
-    let sink = console.watched(audit.sink(Backend::SANDBOX));
     let Prepared { grants, secrets, notices, events } = grants(config, policy, &package).await?;
     for notice in &notices {
         tracing::warn!(remark = %notice, "Package remark");
     }
     log_grants(&grants);
+
+    console.phase(BootPhase::Install, "preparing dependencies");
+    let jobs = console.watched(audit.sink(Backend::SANDBOX));
+    let choice = clock.time(BootPhase::Install, dependencies(config, &package, policy, &jobs, console)).await?;
+    let sink = console.watched(audit.sink(choice.word()));
     for event in events {
         sink.record(AuditRecord::at_once(event, None));
     }
-
-    console.phase(BootPhase::Install, "preparing dependencies");
-    let layer = clock.time(BootPhase::Install, dependencies(config, &package, &sink, console)).await?;
-    let distributions = layer.as_ref().map_or(0, |layer| layer.distributions().len());
+    let distributions = match &choice {
+        Choice::Sandbox(layer) => layer.as_ref().map_or(0, |layer| layer.distributions().len()),
+        Choice::Native { venv, .. } => venv.distributions(),
+    };
     let installed =
         if distributions == 0 { "nothing to install".to_owned() } else { format!("{distributions} distributions") };
     console.done(BootPhase::Install, &installed, clock);
@@ -106,9 +116,24 @@ pub(super) async fn load(
     let log_lines_per_second = grants.limits().log_lines_per_second;
     let instances = grants.limits().instances.get();
     let outbound = OutboundSetup { roots: config.roots.clone(), secrets, ..OutboundSetup::default() };
-    let spec = sandbox_spec(config, &package, layer.clone(), grants, scratch.path(), console);
-    let spec = SandboxSpec { outbound, audit: sink, ..spec };
-    let (sandbox, description) = clock.time(BootPhase::Load, start(spec)).await?;
+    let (because, layer) = match &choice {
+        Choice::Sandbox(layer) => (None, layer.clone()),
+        Choice::Native { because, .. } => (Some(because.to_string()), None),
+    };
+    let mut venv = None;
+    let (backend, description) = match choice {
+        Choice::Sandbox(layer) => {
+            let spec = sandbox_spec(config, &package, layer, grants, scratch.path(), console);
+            let spec = SandboxSpec { outbound, audit: sink, ..spec };
+            clock.time(BootPhase::Load, start(spec)).await?
+        }
+        Choice::Native { venv: made, because } => {
+            log_native(&because, &made, &sink);
+            let spec = native_spec(config, &package, made, grants, scratch.path(), sink)?;
+            venv = Some((spec.venv.clone(), spec.program.clone()));
+            clock.time(BootPhase::Load, start_native(spec)).await?
+        }
+    };
     for warning in &description.warnings {
         tracing::warn!(remark = warning.as_str(), "Agent remark");
     }
@@ -122,11 +147,23 @@ pub(super) async fn load(
         distributions,
         modules = description.modules,
         instances,
+        backend = backend.word(),
         "{}",
         events::PACKAGE_LOADED
     );
-    let backend = Arc::new(Backend::Sandbox(sandbox));
-    Ok(Agent { package, description, served, backend, log_lines_per_second, layer, _kept: kept, _scratch: scratch })
+    let backend = Arc::new(backend);
+    Ok(Agent {
+        package,
+        description,
+        served,
+        backend,
+        because,
+        log_lines_per_second,
+        layer,
+        venv,
+        _kept: kept,
+        _scratch: scratch,
+    })
 }
 
 /// Which surfaces of the package are served.
@@ -159,9 +196,10 @@ fn open(verified: VerifiedPackage, limits: ArchiveLimits) -> Result<(Package, Sc
 async fn dependencies(
     config: &Config,
     package: &Package,
+    policy: &Policy,
     audit: &Arc<dyn AuditSink>,
     console: &Console,
-) -> Result<Option<DepsLayer>, BootError> {
+) -> Result<Choice, BootError> {
     let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits, Arc::clone(audit)).await?;
     let reporter = Reporter::new();
     let progress = |step: install::Progress<'_>| {
@@ -169,12 +207,55 @@ async fn dependencies(
         console.install(&step, reporter.hear(&step));
     };
     let installer = tools.installer(&config.install, &progress);
-    Ok(installer.layer(package.manifest.name.as_str(), &package.requirements).await?)
+    Ok(choice::choose(&installer, package, &policy.native).await?)
 }
 
-async fn start(spec: SandboxSpec) -> Result<(Sandbox, AgentDescription), BootError> {
+async fn start(spec: SandboxSpec) -> Result<(Backend, AgentDescription), BootError> {
     let engine = Engine::new()?;
-    Ok(Sandbox::start(&engine, spec).await?)
+    let (sandbox, description) = Sandbox::start(&engine, spec).await?;
+    Ok((Backend::Sandbox(sandbox), description))
+}
+
+async fn start_native(spec: NativeSpec) -> Result<(Backend, AgentDescription), BootError> {
+    let (native, description) = Native::start(spec).await?;
+    Ok((Backend::Native(native), description))
+}
+
+/// Says where the agent runs and why, in the log and on the record.
+fn log_native(because: &Because, venv: &Venv, audit: &Arc<dyn AuditSink>) {
+    let python = venv.python();
+    tracing::warn!(
+        backend = Backend::NATIVE,
+        because = %because,
+        python = python.version,
+        interpreter = %python.executable.display(),
+        "{}",
+        events::OUTSIDE_SANDBOX
+    );
+    let reason = because.to_string();
+    audit.record(AuditRecord::at_once(AuditEvent::outside_sandbox(reason, because.origin()), None));
+}
+
+fn native_spec(
+    config: &Config,
+    package: &Package,
+    venv: Venv,
+    grants: Grants,
+    scratch: &Path,
+    audit: Arc<dyn AuditSink>,
+) -> Result<NativeSpec, BootError> {
+    let program = Program::prepare(&config.cache_dir)
+        .map_err(|source| BootError::Cache { path: config.cache_dir.clone(), source })?;
+    Ok(NativeSpec {
+        venv,
+        program,
+        // The process starts elsewhere.
+        package: fs_err::canonicalize(package.path()).map_err(BootError::System)?,
+        grants,
+        agent: agent_spec(config, &package.manifest),
+        scratch: scratch.to_owned(),
+        audit,
+    })
 }
 
 fn sandbox_spec(

@@ -10,6 +10,7 @@ use par_apkg::{PackageError, Quoted};
 use par_sandbox::StartError;
 
 use crate::audit::AuditFileError;
+use crate::backend::choice::ChoiceError;
 use crate::boot::BootPhase;
 use crate::config::Mistakes;
 use crate::exit::FailureClass;
@@ -76,6 +77,8 @@ pub(super) enum BootError {
     #[error(transparent)]
     Install(#[from] InstallError),
     #[error(transparent)]
+    Choice(ChoiceError),
+    #[error(transparent)]
     Sandbox(#[from] StartError),
     #[error(transparent)]
     Site(#[from] SiteError),
@@ -119,6 +122,7 @@ impl BootError {
             Self::Package(error) => error.hint(),
             Self::Grants(error) => error.hint(),
             Self::Install(error) => error.hint(),
+            Self::Choice(error) => error.hint(),
             Self::Sandbox(StartError::ReadGuest { .. }) => {
                 Some("build it with `just guest`, or set `PAR_GUEST_DIR`".to_owned())
             }
@@ -171,7 +175,7 @@ impl BootError {
         match self {
             Self::Fetch(_) => Some(BootPhase::Download),
             Self::Package(_) => Some(BootPhase::Extract),
-            Self::Install(_) => Some(BootPhase::Install),
+            Self::Install(_) | Self::Choice(_) => Some(BootPhase::Install),
             Self::Sandbox(_) => Some(BootPhase::Load),
             Self::Site(_) | Self::Bind(_) | Self::Serve(_) => Some(BootPhase::Serve),
             _ => None,
@@ -183,11 +187,20 @@ impl BootError {
         match self {
             Self::NoPackage => Some(events::NO_PACKAGE),
             Self::HardLimit { .. } => Some(events::BOOT_OVER_LIMIT),
-            Self::Grants(_) => Some(events::GRANTS_REFUSED),
+            Self::Grants(_) | Self::Choice(_) => Some(events::GRANTS_REFUSED),
             Self::Fetch(_) | Self::Package(_) | Self::Install(_) | Self::Sandbox(_) | Self::Site(_) => {
                 Some(events::PACKAGE_FAILED)
             }
             _ => None,
+        }
+    }
+}
+
+impl From<ChoiceError> for BootError {
+    fn from(error: ChoiceError) -> Self {
+        match error {
+            ChoiceError::Install(error) => Self::Install(error),
+            error => Self::Choice(error),
         }
     }
 }
@@ -197,7 +210,7 @@ impl BootError {
 pub(super) enum Broken {
     #[error(transparent)]
     Surface(#[from] ServeError),
-    #[error("the sandbox cannot run the agent any more: {0}")]
+    #[error("the agent cannot be run any more: {0}")]
     Sandbox(std::sync::Arc<str>),
 }
 

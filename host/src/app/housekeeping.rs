@@ -15,14 +15,18 @@ use super::error::BootError;
 use super::installing::{self, Tools};
 use crate::cache::trim::{self, Companion, Kind, Shelf};
 use crate::config::Config;
-use crate::install::{self, DepsLayer};
+use crate::install::{self, DepsLayer, Venv};
+use crate::native::{self, Program};
 
 /// What is kept between starts, as far as it may go.
-const SHELVES: [Shelf; 6] = [
+const SHELVES: [Shelf; 9] = [
     Shelf { place: "packages/sha256", kind: Kind::Files, companion: Some(Companion::Ending(".minisig")) },
     Shelf { place: "wheels/sha256", kind: Kind::Files, companion: Some(Companion::Place("wheels/names")) },
     Shelf { place: "deps", kind: install::LAYERS, companion: None },
     Shelf { place: "deps/index", kind: Kind::Files, companion: None },
+    install::VENVS,
+    Shelf { place: "venvs/index", kind: Kind::Files, companion: None },
+    Shelf { place: "venvs/reasons", kind: Kind::Files, companion: None },
     Shelf { place: COMPILED, kind: Kind::Files, companion: None },
     Shelf { place: install::RESOLVER_CACHE, kind: Kind::Whole, companion: None },
 ];
@@ -43,12 +47,17 @@ pub(super) struct Housekeeping {
 
 impl Housekeeping {
     /// Begins, for a layer an agent runs with.
-    pub(super) fn start(config: &Config, layer: Option<DepsLayer>, audit: Arc<dyn AuditSink>) -> Self {
+    pub(super) fn start(
+        config: &Config,
+        layer: Option<DepsLayer>,
+        venv: Option<(Venv, Program)>,
+        audit: Arc<dyn AuditSink>,
+    ) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = mpsc::channel();
         let config = config.clone();
         let work = move || {
-            if let Err(error) = run(&config, layer, audit, stopped) {
+            if let Err(error) = run(&config, layer, venv, audit, stopped) {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(error, "Housekeeping failed; the next start does it again");
             }
@@ -73,6 +82,7 @@ impl Drop for Housekeeping {
 fn run(
     config: &Config,
     layer: Option<DepsLayer>,
+    venv: Option<(Venv, Program)>,
     audit: Arc<dyn AuditSink>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), BootError> {
@@ -83,14 +93,23 @@ fn run(
         tokio::select! {
             biased;
             _ = stopped => Ok(()),
-            outcome = work(config, layer, audit) => outcome,
+            outcome = work(config, layer, venv, audit) => outcome,
         }
     });
     runtime.shutdown_background();
     outcome
 }
 
-async fn work(config: &Config, layer: Option<DepsLayer>, audit: Arc<dyn AuditSink>) -> Result<(), BootError> {
+async fn work(
+    config: &Config,
+    layer: Option<DepsLayer>,
+    venv: Option<(Venv, Program)>,
+    audit: Arc<dyn AuditSink>,
+) -> Result<(), BootError> {
+    if let Some((venv, program)) = venv {
+        let scratch = tempfile::tempdir().map_err(BootError::System)?;
+        native::compile(&venv, &program, &config.limits, scratch.path()).await.map_err(BootError::System)?;
+    }
     if let Some(layer) = layer {
         let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits, audit).await?;
         tools.installer(&config.install, &|step| installing::log(&step)).settle(&layer).await?;

@@ -68,6 +68,9 @@ impl Ports {
             Some(RestEntry::Mount(_) | RestEntry::Application(_)) => Application::Own,
         };
         self.rest.mount(Mounted { backend: Arc::clone(&agent.backend), application, ui: on_rest });
+        if agent.because.is_some() {
+            self.health.set_native();
+        }
         if agent.served.rest {
             self.health.set(SurfaceName::Rest, Standing::Up);
         }
@@ -167,7 +170,8 @@ fn meta(agent: &Agent, times: &BootTimes) -> Meta {
         author: manifest.author.clone(),
         build_time: None,
         surfaces: agent.served,
-        backend: "sandbox",
+        backend: agent.backend.word(),
+        because: agent.because.clone(),
         boot_ms: times.total_ms(),
         phases_ms: times.phases_ms().collect(),
     }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use par_policy::policy::Native;
+
 use super::mistake::Expected;
 use super::places;
 
@@ -41,6 +43,15 @@ impl Observing {
             "refuse" => Ok(Self::Refuse),
             _ => Err(Expected::new("`allow` or `refuse`")),
         }
+    }
+}
+
+/// Reads `PAR_NATIVE`: whether agents may leave the sandbox where no policy says it.
+pub(super) fn native(text: &str) -> Result<Native, Expected> {
+    match text {
+        "allow" => Ok(Native::Allow),
+        "refuse" => Ok(Native::Refuse),
+        _ => Err(Expected::new("`allow` or `refuse`")),
     }
 }
 

@@ -153,6 +153,8 @@ variables! {
         "The operator's policy: what every agent is granted, and what one may ask for. Without it, nothing.";
     PAR_OBSERVE = Value("allow"), "allow or refuse",
         "Whether a policy may say `mode: observe`. Production images refuse it.";
+    PAR_NATIVE = Value("allow"), "allow or refuse",
+        "Without a policy: whether an agent with native code nobody built for the sandbox runs outside of it. Production images refuse it.";
     PAR_AUDIT_FILE = Unset, "file",
         "Where the use and the denial of capabilities is recorded, instead of the log. Made with mode 0600, appended to.";
     A2A_MAX_MESSAGE_BYTES = Value("4194304"), "bytes",
@@ -171,6 +173,8 @@ variables! {
         "Whether a dependency without a wheel is built, which happens inside the sandbox or not at all.";
     PAR_UV = Computed("the one of `just tools`, else the one on `PATH`"), "path",
         "The program that resolves requirements. Only the version this release was tested with is accepted.";
+    PAR_PYTHON = Computed("the newest of 3.11 to 3.14 on `PATH`"), "path",
+        "The CPython, 3.11 or newer, that runs agents outside the sandbox.";
     INSTALL_TIMEOUT_SEC = Value("300"), "s",
         "Longest time resolving, downloading and unpacking dependencies may take together.";
     PAR_INDEX_URL = Computed("the public index"), "https:// URL",

@@ -43,6 +43,12 @@ pub enum InstallError {
     /// The resolver found no interpreter to start from.
     #[error("`uv` found no Python on the search path, and it needs one to resolve for another")]
     NoInterpreter,
+    /// There is no interpreter for native agents.
+    #[error("the native backend needs CPython 3.11 or newer, and there is none{}", at(.asked.as_ref()))]
+    NoPython {
+        /// Where the operator said it is.
+        asked: Option<PathBuf>,
+    },
     /// The resolver failed for a reason other than the requirements: network, index, disk.
     #[error("cannot resolve the requirements of agent `{}`: {reason}", Quoted(.package))]
     ResolverFailed {
@@ -223,8 +229,10 @@ impl InstallError {
             Self::NoInterpreter => {
                 Some("install Python 3.9 or newer; it is asked for its version and runs nothing else".to_owned())
             }
+            Self::NoPython { .. } => Some("install it, or set `PAR_PYTHON` to it".to_owned()),
             Self::NativeCode { .. } => Some(
-                "use a library that is written in Python; native code runs only if it was built for the sandbox"
+                "use a library that is written in Python, or let the operator allow it outside the sandbox: `native: \
+                 allow` in the policy, `PAR_NATIVE=allow` without one"
                     .to_owned(),
             ),
             Self::Unresolvable { unresolvable, .. } => unresolvable.hint(),

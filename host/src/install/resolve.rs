@@ -201,6 +201,12 @@ fn compile(uv: &Path, settings: &InstallSettings, guest: Option<&GuestFiles>, sc
             command.arg("--find-links").arg(index.join(name.as_str()));
         }
     }
+    wheels_from(&mut command, settings);
+    command
+}
+
+/// Says where wheels come from.
+pub(super) fn wheels_from(command: &mut Command, settings: &InstallSettings) {
     if settings.offline {
         command.args(["--offline", "--no-index"]);
     } else if let Some(index) = &settings.index {
@@ -210,7 +216,6 @@ fn compile(uv: &Path, settings: &InstallSettings, guest: Option<&GuestFiles>, sc
     if let Some(wheelhouse) = settings.wheelhouse.as_ref().filter(|directory| is_readable(directory)) {
         command.arg("--find-links").arg(wheelhouse);
     }
-    command
 }
 
 /// Whether a wheelhouse can be used: the resolver fails on one that cannot be listed.
@@ -235,7 +240,7 @@ const LOCK: &str = "pylock.toml";
 const EXCLUDES: &str = "excludes.txt";
 
 /// The `uv` to run: the configured one, else the one this release's recipe installs, else the search path.
-fn find(settings: &InstallSettings) -> Result<PathBuf, InstallError> {
+pub(super) fn find(settings: &InstallSettings) -> Result<PathBuf, InstallError> {
     if let Some(uv) = &settings.uv {
         return if uv.is_file() { Ok(uv.clone()) } else { Err(InstallError::NoUv { asked: Some(uv.clone()) }) };
     }
@@ -244,7 +249,7 @@ fn find(settings: &InstallSettings) -> Result<PathBuf, InstallError> {
     std::iter::once(pinned).chain(on_path).find(|path| path.is_file()).ok_or(InstallError::NoUv { asked: None })
 }
 
-async fn check_version(uv: &Path, settings: &InstallSettings) -> Result<(), InstallError> {
+pub(super) async fn check_version(uv: &Path, settings: &InstallSettings) -> Result<(), InstallError> {
     let output = command(uv, settings)
         .arg("--version")
         .output()
@@ -258,7 +263,7 @@ async fn check_version(uv: &Path, settings: &InstallSettings) -> Result<(), Inst
 }
 
 /// A process that has no environment but what the resolver needs, and dies with its caller.
-fn command(uv: &Path, settings: &InstallSettings) -> Command {
+pub(super) fn command(uv: &Path, settings: &InstallSettings) -> Command {
     #[expect(clippy::disallowed_methods, reason = "the resolver is the one program that installing runs")]
     let mut command = Command::new(uv);
     command.env_clear();

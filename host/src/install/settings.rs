@@ -47,6 +47,8 @@ pub struct InstallSettings {
     pub cache: PathBuf,
     /// The `uv` to run. Source: `PAR_UV`; unset: `<cache>/tools/uv-<version>/bin/uv`, then `search_path`.
     pub uv: Option<PathBuf>,
+    /// The CPython that runs native agents. Source: `PAR_PYTHON`; unset: the first on `search_path` that is new enough.
+    pub python: Option<PathBuf>,
     /// Directories to look for `uv` and for the interpreter `uv` insists on. Source: `PATH`.
     pub search_path: Option<String>,
     /// The package index; unset is the public one (`PAR_INDEX_URL`).
@@ -74,6 +76,7 @@ impl InstallSettings {
         Self {
             cache,
             uv: None,
+            python: None,
             search_path: None,
             index: None,
             wheelhouse: None,

@@ -13,13 +13,13 @@ pub(super) fn facts(native: &Native) -> BackendFacts {
         ),
         Native::Allow => (
             vec!["allow".to_owned()],
-            "the policy would allow an agent that cannot run in the sandbox to run outside; this version of PAR has \
-             no backend for that, so it does not start",
+            "an agent that cannot run in the sandbox runs outside of it, in a process of its own with the same grants; \
+             `par check --verdict` says whether this one does",
         ),
         Native::Distributions(names) => (
             names.iter().cloned().collect(),
-            "the policy would allow an agent to run outside for the sake of these distributions; this version of PAR \
-             has no backend for that, so it does not start",
+            "an agent that needs one of these distributions runs outside the sandbox, in a process of its own with \
+             the same grants; `par check --verdict` says whether this one does",
         ),
     };
     BackendFacts { backend: "sandbox", native, because: because.to_owned() }

@@ -30,7 +30,7 @@ pub fn advice(capability: Capability, code: DenialCode, target: &str) -> Option<
             })
         }
         Capability::Env => Some(format!("grant: {{env: {{{target}: {{from: {target}}}}}}}")),
-        Capability::Secrets | Capability::Files | Capability::Limits => None,
+        Capability::Secrets | Capability::Files | Capability::Limits | Capability::Native => None,
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::backend::Backend;
 use crate::health::{Snapshot, Standing};
 use crate::lifecycle::Phase;
 use crate::surfaces::Payload;
@@ -28,6 +29,8 @@ pub struct Meta {
     pub surfaces: Surfaces,
     /// `sandbox` or `native`.
     pub backend: &'static str,
+    /// Why it runs outside the sandbox, where it does.
+    pub because: Option<String>,
     /// From the start of the process to ready, in milliseconds.
     pub boot_ms: f64,
     /// The phases of that, in milliseconds, in order.
@@ -57,6 +60,7 @@ impl Meta {
             "build_time": self.build_time,
             "surfaces": {"a2a": self.surfaces.a2a, "rest": self.surfaces.rest, "ui": self.surfaces.ui},
             "backend": self.backend,
+            "backend_because": self.because,
             "boot_stats": {"total_ms": self.boot_ms, "phases_ms": phases},
         })
     }
@@ -79,7 +83,7 @@ fn ok_or_503(ok: bool) -> StatusCode {
 
 fn health_body(now: Snapshot) -> Value {
     let ok = now.is_ok();
-    json!({
+    let mut body = json!({
         "ok": ok,
         "surfaces": {
             "rest": ok && now.rest.is_up(),
@@ -87,7 +91,11 @@ fn health_body(now: Snapshot) -> Value {
             "ui": ok && now.ui.is_up(),
         },
         "timestamp": now_ms(),
-    })
+    });
+    if now.is_native {
+        body["backend"] = json!(Backend::NATIVE);
+    }
+    body
 }
 
 /// `/health`: 200 only while every configured surface is up.

@@ -56,6 +56,8 @@ pub const DEPENDENCIES_INSTALLED: &str = "Dependencies installed";
 pub const DEPENDENCIES_COMPILED: &str = "Dependencies compiled";
 /// The package was read and its manifest is valid.
 pub const PACKAGE_LOADED: &str = "Package loaded successfully";
+/// The agent needs native code nobody built for the sandbox.
+pub const OUTSIDE_SANDBOX: &str = "Agent runs outside the sandbox";
 /// The package was refused.
 pub const PACKAGE_FAILED: &str = "Failed to load package";
 /// The policy is wrong, or the package asks for more than it allows.

@@ -172,6 +172,7 @@ async fn before_the_agent_is_there_its_absence_is_said() {
         build_time: None,
         surfaces: Surfaces { rest: true, a2a: false, ui: false },
         backend: "sandbox",
+        because: None,
         boot_ms: 12.5,
         phases_ms: vec![("load", 4.0)],
     });

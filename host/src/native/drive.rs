@@ -1,0 +1,336 @@
+//! Runs one process of the agent: what it is asked goes in, what it answers comes out.
+//!
+//! One task owns the socket, the calls and the process. Nothing it waits for can be held up by the process.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{BufMut as _, BytesMut};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+use par_policy::AuditEvent;
+use par_policy::{DenialCode, Grants};
+use par_sandbox::{AgentDescription, AuditRecord, AuditSink, Breaker, Mold, Request, Shared, StartError, hand_back};
+use serde::Deserialize;
+use tempfile::TempDir;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+
+use super::calls::{Aside, Calls, Failure};
+use super::frames::{self, Frame, From, To};
+use super::launch::{Launch, Launched};
+use super::output;
+use super::process::Process;
+use super::spec::NativeSpec;
+
+/// Bytes that wait for a process to read them; no new requests come in meanwhile.
+const MOST_WAITING: usize = 8 << 20;
+
+/// How long a process that said it has stopped may take to end.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Room for what is read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Everything a process is made of; all processes of an agent are made of the same.
+pub(super) struct NativeMold {
+    pub(super) spec: NativeSpec,
+    pub(super) breaker: Breaker,
+}
+
+impl Mold for NativeMold {
+    fn grants(&self) -> &Grants {
+        &self.spec.grants
+    }
+
+    fn audit(&self) -> &Arc<dyn AuditSink> {
+        &self.spec.audit
+    }
+
+    fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    async fn drive(
+        self: Arc<Self>,
+        shared: Arc<Shared>,
+        mut requests: mpsc::Receiver<Request>,
+        ready: oneshot::Sender<Result<AgentDescription, StartError>>,
+    ) {
+        let (process, mut line, scratch) = match self.begin() {
+            Ok(begun) => begun,
+            Err(source) => {
+                shared.lost("it did not start");
+                let _ = ready.send(Err(StartError::Process(source)));
+                return;
+            }
+        };
+        let ended = line.live(&self.spec, &process, &shared, &mut requests, ready).await;
+        let number = process.id();
+        let (cause, patience) = match &ended {
+            End::Stopped => ("it ended", LINGER),
+            End::Killed => ("it was ended", Duration::ZERO),
+            End::Refused => ("it did not start", LINGER),
+            End::Lost(cause) => (cause.as_str(), Duration::ZERO),
+        };
+        shared.lost(cause);
+        line.calls.lose(&cause.into());
+        let status = process.end(patience).await;
+        if let End::Lost(cause) = &ended {
+            tracing::error!(process = number, cause, status, "Process of the agent lost");
+            let event = AuditEvent::limit(DenialCode::InstanceTrapped, None, "a process");
+            self.spec.audit.record(AuditRecord::at_once(event, None));
+            if let Some(pause) = self.breaker.trapped(std::time::Instant::now()) {
+                let seconds = pause.as_secs();
+                tracing::error!(seconds, "Instances trap again and again, requests are refused for a while");
+            }
+        }
+        hand_back(requests);
+        // What the agent left there may be much.
+        tokio::task::spawn_blocking(move || drop(scratch));
+    }
+}
+
+impl NativeMold {
+    fn begin(&self) -> io::Result<(Process, Line, TempDir)> {
+        let scratch = tempfile::Builder::new().prefix("scratch-").tempdir_in(&self.spec.scratch)?;
+        let Launched { child, messages, outbound: _, report } = self.launch(scratch.path()).start()?;
+        let process = Process::of(child, report)?;
+        messages.set_nonblocking(true)?;
+        tracing::info!(process = process.id(), "Process of the agent started");
+        Ok((process, Line::new(UnixStream::from_std(messages)?), scratch))
+    }
+
+    fn launch(&self, scratch: &std::path::Path) -> Launch {
+        let NativeSpec { venv, program, package, grants, .. } = &self.spec;
+        let mut environment = grants.environment().clone();
+        let place = scratch.to_string_lossy().into_owned();
+        if grants.scratch().is_some() {
+            environment.insert("TMPDIR".to_owned(), place.clone());
+        }
+        environment.entry("PATH".to_owned()).or_insert_with(|| venv.bin().to_string_lossy().into_owned());
+        environment.insert("HOME".to_owned(), package.to_string_lossy().into_owned());
+        environment.insert("VIRTUAL_ENV".to_owned(), venv.directory().to_string_lossy().into_owned());
+        environment.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
+        for (name, directory) in grants.data() {
+            let name = name.as_str().to_ascii_uppercase().replace('-', "_");
+            environment.insert(format!("PAR_DATA_{name}"), directory.value.as_str().to_owned());
+        }
+        let own = [package, venv.directory(), program.directory(), venv.python().prefix.as_path()];
+        let data = grants.data().iter().map(|(_, directory)| directory.value.as_str().into());
+        Launch {
+            python: venv.bin().join("python"),
+            arguments: ["-I", "-S", "-B"].map(Into::into).into_iter().chain([program.start().into()]).collect(),
+            environment: environment.into_iter().collect(),
+            directory: scratch.to_owned(),
+            readable: own.map(std::path::Path::to_owned).into_iter().chain(data).collect(),
+            writable: grants.scratch().map(|_| scratch.to_owned()).into_iter().collect(),
+            limits: *grants.limits(),
+        }
+    }
+}
+
+/// How a process came to its end.
+enum End {
+    /// It was asked to stop, and did.
+    Stopped,
+    /// Somebody wanted it ended.
+    Killed,
+    /// The agent does not load; who waits for it was told.
+    Refused,
+    /// It ended by itself, or broke the protocol.
+    Lost(String),
+}
+
+/// What loading found, as the process says it.
+#[derive(Debug, Deserialize)]
+struct Loaded {
+    rest: String,
+    ui: String,
+    a2a: String,
+    actions: Vec<String>,
+    modules: u32,
+    warnings: Vec<String>,
+}
+
+/// The socket of a process, and what is going on over it.
+struct Line {
+    stream: UnixStream,
+    inbox: BytesMut,
+    outbox: BytesMut,
+    calls: Calls,
+    asides: mpsc::UnboundedReceiver<Aside>,
+    pings: Vec<oneshot::Sender<()>>,
+}
+
+impl Line {
+    fn new(stream: UnixStream) -> Self {
+        let (aside, asides) = mpsc::unbounded_channel();
+        let (inbox, outbox) = (BytesMut::with_capacity(READ_BYTES), BytesMut::with_capacity(READ_BYTES));
+        Self { stream, inbox, outbox, calls: Calls::new(aside), asides, pings: Vec::new() }
+    }
+
+    async fn live(
+        &mut self,
+        spec: &NativeSpec,
+        process: &Process,
+        shared: &Shared,
+        requests: &mut mpsc::Receiver<Request>,
+        ready: oneshot::Sender<Result<AgentDescription, StartError>>,
+    ) -> End {
+        let spec = spec.to_json().to_string();
+        frames::put(&mut self.outbox, To::Load, 0, |payload| payload.put_slice(spec.as_bytes()));
+        let mut ready = Some(ready);
+        let mut stopping = false;
+        let mut leaving = FuturesUnordered::new();
+        loop {
+            if let Err(error) = self.flush() {
+                return End::Lost(format!("nothing can be sent to it: {error}"));
+            }
+            let interest = match self.outbox.is_empty() {
+                true => Interest::READABLE,
+                false => Interest::READABLE | Interest::WRITABLE,
+            };
+            let is_open = ready.is_none() && !stopping && self.outbox.len() < MOST_WAITING;
+            tokio::select! {
+                biased;
+                () = shared.killed() => return End::Killed,
+                readiness = self.stream.ready(interest) => {
+                    if readiness.is_ok_and(|readiness| readiness.is_readable() || readiness.is_read_closed()) {
+                        match self.read(&mut ready) {
+                            Ok(true) => {}
+                            Ok(false) if stopping => return End::Stopped,
+                            Ok(false) => return End::Lost("it closed its socket".to_owned()),
+                            Err(end) => return end,
+                        }
+                    }
+                }
+                request = requests.recv(), if is_open => match request {
+                    None | Some(Request::Stop) => {
+                        stopping = true;
+                        frames::put(&mut self.outbox, To::Stop, 0, |_| {});
+                    }
+                    Some(request) => {
+                        let flight = self.begin(request);
+                        leaving.extend(flight.map(|(call, flight)| async move {
+                            flight.ended().await;
+                            call
+                        }));
+                    }
+                },
+                Some(Aside { call, kind, payload }) = self.asides.recv() => {
+                    if self.calls.is_open(call) {
+                        frames::put(&mut self.outbox, kind, call, |into| into.put_slice(&payload));
+                    }
+                }
+                Some(call) = leaving.next(), if !leaving.is_empty() => {
+                    if self.calls.is_open(call) {
+                        frames::put(&mut self.outbox, To::Gone, call, |_| {});
+                    }
+                }
+                () = process.ended() => {
+                    // What it said last is still in the socket.
+                    return match self.read(&mut ready) {
+                        Err(end) => end,
+                        Ok(_) if stopping => End::Stopped,
+                        Ok(_) => End::Lost("it ended".to_owned()),
+                    };
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, request: Request) -> Option<(u32, Arc<par_sandbox::Flight>)> {
+        match request {
+            Request::Http(job) => return Some(self.calls.http(*job, &mut self.outbox)),
+            Request::Action(job) => self.calls.action(*job, &mut self.outbox),
+            Request::Ping(pong) => {
+                self.pings.push(pong);
+                frames::put(&mut self.outbox, To::Ping, 0, |_| {});
+            }
+            Request::Stop => {}
+        }
+        None
+    }
+
+    /// Sends as much as the socket takes.
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            match self.stream.try_write(&self.outbox) {
+                Ok(sent) => drop(self.outbox.split_to(sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // What it has said is still to be read; the end shows there.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.outbox.clear(),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there and takes the frames in it; `false` when there will be no more.
+    fn read(&mut self, ready: &mut Option<oneshot::Sender<Result<AgentDescription, StartError>>>) -> Result<bool, End> {
+        self.inbox.reserve(READ_BYTES);
+        let is_open = match self.stream.try_read_buf(&mut self.inbox) {
+            Ok(count) => count > 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+            Err(_) => false,
+        };
+        loop {
+            match frames::take(&mut self.inbox) {
+                Ok(Some(frame)) => self.hear(frame, ready)?,
+                Ok(None) => return Ok(is_open),
+                Err(malformed) => return Err(End::Lost(malformed.to_string())),
+            }
+        }
+    }
+
+    fn hear(
+        &mut self,
+        frame: Frame,
+        ready: &mut Option<oneshot::Sender<Result<AgentDescription, StartError>>>,
+    ) -> Result<(), End> {
+        match frame.kind {
+            From::Log => output::log_entry(&frame.payload, self.calls.request_id(frame.call)),
+            From::Pong => {
+                for pong in self.pings.drain(..) {
+                    let _ = pong.send(());
+                }
+            }
+            From::Loaded => {
+                let Ok(loaded) = serde_json::from_slice::<Loaded>(&frame.payload) else {
+                    return Err(End::Lost("nobody can read what it loaded".to_owned()));
+                };
+                let Loaded { rest, ui, a2a, actions, modules, warnings } = loaded;
+                let description = AgentDescription { rest, ui, a2a, actions, modules, warnings };
+                // Nobody waits for a start that was given up; then it is ended, too.
+                if ready.take().is_some_and(|ready| ready.send(Ok(description)).is_err()) {
+                    return Err(End::Refused);
+                }
+            }
+            From::Refused => {
+                if let Some(ready) = ready.take() {
+                    let _ = ready.send(Err(refusal(Failure::read(&frame.payload))));
+                    return Err(End::Refused);
+                }
+            }
+            From::Stopped => return Err(End::Stopped),
+            _ => self.calls.take(frame),
+        }
+        Ok(())
+    }
+}
+
+fn refusal(failure: Failure) -> StartError {
+    let Failure { reason, message, traceback } = failure;
+    let reason = match reason.as_str() {
+        "module-not-found" => "module_not_found",
+        "attribute-not-found" => "attribute_not_found",
+        "import-failed" => "import_failed",
+        "wrong-shape" => "wrong_shape",
+        "startup-failed" => "startup_failed",
+        _ => "load_failed",
+    };
+    StartError::Agent { reason, message, traceback }
+}

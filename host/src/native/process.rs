@@ -1,0 +1,117 @@
+//! One process of the agent and its whole group: started, ended, reaped.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::Child;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::output;
+
+/// How long the processes of a group have between TERM and KILL.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// Longest report of a confinement. Unit: bytes.
+const LONGEST_REPORT: u64 = 64 * 1024;
+
+/// How long output is still read after the end of a process. What the agent started may hold it open.
+const LAST_OUTPUT: Duration = Duration::from_millis(200);
+
+/// A process that runs. Dropping it kills its group.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    group: Pid,
+    /// True when the process has ended. It is reaped later: until then its number is nobody else's.
+    ended: watch::Receiver<bool>,
+    output: Vec<JoinHandle<()>>,
+    is_over: bool,
+}
+
+impl Process {
+    /// Takes over a process that was started, the leader of its own group.
+    pub(super) fn of(mut child: Child, report: UnixStream) -> io::Result<Self> {
+        report.set_nonblocking(true)?;
+        tokio::spawn(hear_report(tokio::net::UnixStream::from_std(report)?));
+        let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let group = id.ok_or_else(|| io::Error::other("the process has ended already"))?;
+        let ended = ended(group)?;
+        let stdout = child.stdout.take().map(|pipe| tokio::spawn(output::drain(pipe, "stdout")));
+        let stderr = child.stderr.take().map(|pipe| tokio::spawn(output::drain(pipe, "stderr")));
+        Ok(Self { child, group, ended, output: stdout.into_iter().chain(stderr).collect(), is_over: false })
+    }
+
+    /// Its number, for the log.
+    pub(super) fn id(&self) -> i32 {
+        self.group.as_raw_nonzero().get()
+    }
+
+    /// Lets others go first. What forbids it costs only the courtesy.
+    pub(super) fn be_nice(&self, niceness: i32) {
+        let _ = rustix::process::setpriority_process(Some(self.group), niceness);
+    }
+
+    /// Returns when it has ended. Cancel-safe.
+    pub(super) async fn ended(&self) {
+        // An error says that nobody watches any more: it has ended, too.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+
+    /// Ends it and all of its group, and reaps it; says how it ended.
+    pub(super) async fn end(mut self, patience: Duration) -> String {
+        if timeout(patience, self.ended()).await.is_err() {
+            self.signal(Signal::TERM);
+            let _ = timeout(GRACE, self.ended()).await;
+        }
+        // The leader may have left others behind; its number is still its own.
+        self.signal(Signal::KILL);
+        // One that has not made its group yet.
+        let _ = self.child.start_kill();
+        let status = self.child.wait().await;
+        self.is_over = true;
+        for output in &mut self.output {
+            if timeout(LAST_OUTPUT, &mut *output).await.is_err() {
+                output.abort();
+            }
+        }
+        status.map_or_else(|error| error.to_string(), |status| status.to_string())
+    }
+
+    fn signal(&self, signal: Signal) {
+        // It fails when nobody is left.
+        let _ = kill_process_group(self.group, signal);
+    }
+}
+
+/// Logs what the confinement of a process says of itself.
+async fn hear_report(report: tokio::net::UnixStream) {
+    let mut text = String::new();
+    // What a process that ends leaves half said is of no use.
+    if report.take(LONGEST_REPORT).read_to_string(&mut text).await.is_ok() {
+        tracing::info!(report = text.trim_end(), "Process of the agent confined");
+    }
+}
+
+/// Hears of the end of a process without reaping it. The thread ends with the process.
+fn ended(process: Pid) -> io::Result<watch::Receiver<bool>> {
+    let (sender, ended) = watch::channel(false);
+    std::thread::Builder::new().name("process".to_owned()).spawn(move || {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        while waitid(WaitId::Pid(process), options).is_err_and(|error| error == rustix::io::Errno::INTR) {}
+        sender.send_replace(true);
+    })?;
+    Ok(ended)
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.signal(Signal::KILL);
+        }
+    }
+}
