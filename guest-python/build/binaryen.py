@@ -16,6 +16,10 @@ VERSION = "108"
 
 OPTIONS = [
     "-O3",
+    # The engine checks the stack and the epoch at every entry of a function, which is most of
+    # what a small one of Python's costs. Twice as much makes the code slower again.
+    "--always-inline-max-function-size=40",
+    "--flexible-inline-max-function-size=100",
     "--debuginfo",
     # The features the guest's libraries were built with, all of which the engine has.
     "--enable-bulk-memory",

@@ -23,6 +23,7 @@ mod reach;
 mod renumber;
 mod resolve;
 mod rewrite;
+mod short;
 
 #[cfg(test)]
 mod tests;
@@ -109,6 +110,6 @@ fn code(component: &[u8]) -> Result<Vec<u8>, LinkError> {
 fn join(component: &[u8], code: &[u8]) -> Result<Vec<u8>, LinkError> {
     let graph = Graph::parse(component)?;
     let merged = Merged::link(&graph)?;
-    let module = join::with_data(code, &merged.data)?;
+    let module = join::with_data(&short::in_code(code)?, &merged.data)?;
     rewrite::rewrite(component, &graph, &merged, &module)
 }

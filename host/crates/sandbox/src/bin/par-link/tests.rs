@@ -2,7 +2,7 @@ use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Engine, Store};
 
-use super::{code, join};
+use super::{code, join, short};
 
 /// Two libraries, linked as componentize-py links: `answer` finds its number through a global
 /// of the environment and adds to it what the other library says.
@@ -76,7 +76,8 @@ fn one_module_is_left_and_only_the_global_that_changes() {
             _ => {}
         }
     }
-    assert_eq!((modules, globals, functions), (1, 1, 3), "`unused` and every constant are gone");
+    let short = 2; // copies and fills
+    assert_eq!((modules, globals, functions), (1, 1, 3 + short), "`unused` and every constant are gone");
 }
 
 #[test]
@@ -98,4 +99,93 @@ fn what_is_linked_otherwise_is_refused() {
     );
     let twice = "(component (core module $m) (core instance (instantiate $m)) (core instance (instantiate $m)))";
     assert_eq!(refused(twice), format!("{expected}two instances of module 0"));
+}
+
+/// A memory with one letter in each byte, and the two instructions as functions.
+const BYTES: &str = r#"
+    (module
+        (memory (export "memory") 1)
+        (func (export "copy") (param i32 i32 i32)
+            (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+        (func (export "fill") (param i32 i32 i32)
+            (memory.fill (local.get 0) (local.get 1) (local.get 2)))
+        (func (export "known") (param i32 i32)
+            (memory.copy (local.get 0) (local.get 1) (i32.const 5))))
+"#;
+
+/// `module` in an engine, its first bytes all different.
+struct Memory {
+    store: Store<()>,
+    instance: wasmtime::Instance,
+    memory: wasmtime::Memory,
+}
+
+impl Memory {
+    fn of(module: &[u8]) -> Self {
+        let engine = Engine::default();
+        let module = wasmtime::Module::new(&engine, module).unwrap();
+        let mut store = Store::new(&engine, ());
+        let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+        let memory = instance.get_memory(&mut store, "memory").unwrap();
+        for (byte, value) in memory.data_mut(&mut store)[..256].iter_mut().zip(0..=u8::MAX) {
+            *byte = value;
+        }
+        Self { store, instance, memory }
+    }
+
+    fn call(&mut self, name: &str, arguments: (i32, i32, i32)) -> Result<(), wasmtime::Error> {
+        let function = self.instance.get_typed_func::<(i32, i32, i32), ()>(&mut self.store, name).unwrap();
+        function.call(&mut self.store, arguments)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.memory.data(&self.store)[..512]
+    }
+}
+
+#[test]
+fn copies_and_fills_of_every_length_are_those_of_the_engine() {
+    let module = wat::parse_str(BYTES).unwrap();
+    let (mut ours, mut engines) = (Memory::of(&short::in_code(&module).unwrap()), Memory::of(&module));
+    for length in 0..=130 {
+        // Apart, overlapping from both sides, and onto itself.
+        for (to, from) in [(300, 3), (10, 7), (7, 10), (40, 7), (9, 9)] {
+            for memory in [&mut ours, &mut engines] {
+                memory.call("copy", (to, from, length)).unwrap();
+            }
+            assert_eq!(ours.bytes(), engines.bytes(), "copy of {length} from {from} to {to}");
+        }
+        for memory in [&mut ours, &mut engines] {
+            memory.call("fill", (20, 0x1a5 + length, length)).unwrap();
+        }
+        assert_eq!(ours.bytes(), engines.bytes(), "fill of {length}");
+    }
+}
+
+#[test]
+fn copies_and_fills_outside_the_memory_are_refused() {
+    let mut memory = Memory::of(&short::in_code(&wat::parse_str(BYTES).unwrap()).unwrap());
+    for length in [1, 2, 5, 9, 31, 64, 65] {
+        let last = 0x1_0000 - length;
+        for name in ["copy", "fill"] {
+            memory.call(name, (last, 0, length)).unwrap();
+            let trap = memory.call(name, (last + 1, 0, length)).unwrap_err();
+            assert_eq!(trap.downcast_ref(), Some(&wasmtime::Trap::MemoryOutOfBounds), "{name} of {length}");
+        }
+        memory.call("copy", (0, last, length)).unwrap();
+        memory.call("copy", (0, last + 1, length)).unwrap_err();
+    }
+}
+
+#[test]
+fn a_copy_the_engine_does_itself_is_left_to_it() {
+    let module = short::in_code(&wat::parse_str(BYTES).unwrap()).unwrap();
+    let mut copies = Vec::new();
+    for payload in Parser::new(0).parse_all(&module) {
+        if let Payload::CodeSectionEntry(body) = payload.unwrap() {
+            let is_copy = |operator| matches!(operator, Ok(wasmparser::Operator::MemoryCopy { .. }));
+            copies.push(body.get_operators_reader().unwrap().into_iter().filter(|o| is_copy(o.clone())).count());
+        }
+    }
+    assert_eq!(copies, [0, 0, 1, 1, 0], "`known`, and what is long in the function for short ones");
 }
