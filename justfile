@@ -100,7 +100,7 @@ sbom directory="target/sbom": guest
 # Measures PAR beside uvicorn and prints a table; wants a quiet machine.
 bench: tools build guest
     cargo build {{ cargo_flags }} --bin par-bench
-    "$CARGO_TARGET_DIR/release/par-bench" --uvicorn "$(python3 .ci/tools.py uvicorn)/bin/python" --results target/bench.json
+    PAR_UV="$(python3 .ci/tools.py uv)/bin/uv" "$CARGO_TARGET_DIR/release/par-bench" --uvicorn "$(python3 .ci/tools.py uvicorn)/bin/python" --results target/bench.json
 
 # Fetches packages of 1, 20 and 100 MiB with PAR, and with curl, sha256sum and unzip.
 bench-fetch: build guest

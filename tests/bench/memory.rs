@@ -38,11 +38,12 @@ pub(crate) fn settled(process: u32) -> Outcome<Memory> {
 }
 
 fn now(process: u32) -> Outcome<Memory> {
-    let rollup = fs_err::read_to_string(format!("/proc/{process}/smaps_rollup"))?;
+    // Not `smaps_rollup`: of a process that must not be dumped, only root may read that.
+    let status = fs_err::read_to_string(format!("/proc/{process}/status"))?;
     let mib = |key: &str| -> Outcome<f64> {
-        let line = rollup.lines().find_map(|line| line.strip_prefix(key)).ok_or("`smaps_rollup` lacks a line")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).ok_or("`status` lacks a line")?;
         let kib = line.trim().trim_end_matches("kB").trim_end();
         Ok(f64::from(kib.parse::<u32>()?) / 1024.0)
     };
-    Ok(Memory { resident_mib: mib("Rss:")?, private_mib: mib("Private_Dirty:")? })
+    Ok(Memory { resident_mib: mib("VmRSS:")?, private_mib: mib("RssAnon:")? })
 }

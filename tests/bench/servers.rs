@@ -37,6 +37,8 @@ pub(crate) struct Site {
     bench: PathBuf,
     python: PathBuf,
     logs: tempfile::TempDir,
+    /// Of this run alone: what a used cache holds is weighed after each start, on the core that is measured.
+    cache: tempfile::TempDir,
 }
 
 impl Site {
@@ -50,7 +52,7 @@ impl Site {
                 return Err(format!("there is no `{}`; run: just bench", needed.display()).into());
             }
         }
-        Ok(Self { here, par, bench, python, logs: tempfile::tempdir()? })
+        Ok(Self { here, par, bench, python, logs: tempfile::tempdir()?, cache: tempfile::tempdir()? })
     }
 
     /// PAR with one of the agents of this benchmark, ready.
@@ -69,7 +71,7 @@ impl Site {
         let [rest, a2a, ui] = [free_port()?, free_port()?, free_port()?];
         let mut command = command(&self.par, cores);
         command.arg("run").arg(self.here.join("agents").join(agent));
-        command.env("AGENT_APP_ID", "bench").env("LOG_LEVEL", "warning");
+        command.env("AGENT_APP_ID", "bench").env("LOG_LEVEL", "warning").env("PAR_CACHE_DIR", self.cache.path());
         command.env("REST_PORT", rest.to_string()).env("A2A_PORT", a2a.to_string()).env("UI_PORT", ui.to_string());
         command.env("PAR_INSTANCES", instances.to_string());
         command.env("REQUEST_TIMEOUT_SEC", timeout.as_secs().to_string());
