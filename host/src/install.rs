@@ -23,6 +23,7 @@ mod locate;
 mod lock;
 mod names;
 mod pins;
+mod placeholder;
 mod project;
 mod resolve;
 mod settings;
@@ -68,7 +69,7 @@ use download::WheelStore;
 use guest::is_same;
 use layer::{About, Desk, LayerStore};
 use pins::Pins;
-use resolve::Wanted;
+use resolve::{Detail, Wanted};
 use unpack::{Event, Files, Job, Ready};
 
 /// How many wheels are downloaded at once.
@@ -351,9 +352,10 @@ impl Install<'_> {
             return Ok(known);
         }
         let desk = Arc::new(store.begin()?);
+        let wheels = WheelStore::open(self.settings(), desk.scratch())?;
         let mut clock = Stages::start();
-        let lock = self.decide(&desk).await?;
-        let layer = self.install(&store, &lock, &desk, &mut clock).await?;
+        let lock = self.decide(&desk, &wheels).await?;
+        let layer = self.install(&store, &wheels, &lock, &desk, &mut clock).await?;
         store.remember(key, layer.as_ref().map(DepsLayer::digest), &desk)?;
         Ok(layer)
     }
@@ -361,9 +363,10 @@ impl Install<'_> {
     async fn make_lock(self) -> Result<String, InstallError> {
         let store = LayerStore::open(&self.settings().cache)?;
         let desk = Arc::new(store.begin()?);
+        let wheels = WheelStore::open(self.settings(), desk.scratch())?;
         let mut clock = Stages::start();
-        let lock = self.decide(&desk).await?;
-        let layer = self.install(&store, &lock, &desk, &mut clock).await?;
+        let lock = self.decide(&desk, &wheels).await?;
+        let layer = self.install(&store, &wheels, &lock, &desk, &mut clock).await?;
         if let Some(layer) = &layer {
             // Somebody who locks waits anyway, and may be making the layer of an image.
             self.installer.settle(layer).await?;
@@ -380,19 +383,20 @@ impl Install<'_> {
     async fn fetch(self) -> Result<Vec<(WheelName, fs::File)>, InstallError> {
         let store = LayerStore::open(&self.settings().cache)?;
         let desk = Arc::new(store.begin()?);
-        let lock = self.decide(&desk).await?;
+        let wheels = WheelStore::open(self.settings(), desk.scratch())?;
+        let lock = self.decide(&desk, &wheels).await?;
         let chosen = self.choose(&lock)?;
         let outside: Vec<Chosen<'_>> =
             chosen.into_iter().filter(|chosen| matches!(chosen.source, Source::Outside(_))).collect();
-        let wheels = self.obtain(&outside, &desk).await?;
+        let wheels = self.obtain(&outside, &wheels).await?;
         let names = outside.iter().filter_map(|chosen| WheelName::parse(&chosen.wheel));
         Ok(names.zip(wheels.into_iter().map(|ready| ready.file)).collect())
     }
 
     /// Which distributions are installed: what the package pins, else what the resolver finds,
     /// without what nobody misses.
-    async fn decide(&self, desk: &Desk) -> Result<Lock, InstallError> {
-        let mut lock = self.resolve(desk).await?;
+    async fn decide(&self, desk: &Desk, wheels: &WheelStore) -> Result<Lock, InstallError> {
+        let mut lock = self.resolve(desk, wheels).await?;
         lock.distributions.retain(|locked| {
             let is_own = self.wanted.iter().any(|wanted| wanted.name == locked.name);
             let is_there = self.installer.guest.has(&locked.name, &locked.version);
@@ -407,7 +411,7 @@ impl Install<'_> {
         Ok(lock)
     }
 
-    async fn resolve(&self, desk: &Desk) -> Result<Lock, InstallError> {
+    async fn resolve(&self, desk: &Desk, wheels: &WheelStore) -> Result<Lock, InstallError> {
         for wanted in &self.wanted {
             if let Some(stand_in) = standin::stand_in(wanted.name.as_str()) {
                 (self.installer.progress)(Progress::StandIn { name: stand_in.name, because: stand_in.because });
@@ -419,16 +423,35 @@ impl Install<'_> {
         }
         if let Some(pins) = &self.pins {
             (self.installer.progress)(Progress::Locked { distributions: pins.list.len() });
-            let store = WheelStore::open(self.settings(), desk.scratch())?;
-            return locate::locate(pins, self.installer.guest, self.settings(), &store, desk.scratch()).await;
+            return locate::locate(pins, self.installer.guest, self.settings(), wheels, desk.scratch()).await;
         }
         (self.installer.progress)(Progress::Resolving { requirements: self.wanted.len() });
+        if self.settings().offline
+            && let Some(lock) = self.resolve_offline(desk, wheels).await?
+        {
+            return Ok(lock);
+        }
         source::resolve(self.package, &self.wanted, self.installer, desk).await
+    }
+
+    /// Resolves where the wheelhouse is all there is: the resolver says versions, the wheels are found and hashed here.
+    /// `None` when that does not come to an end and there is another way.
+    async fn resolve_offline(&self, desk: &Desk, wheels: &WheelStore) -> Result<Option<Lock>, InstallError> {
+        let (guest, settings) = (self.installer.guest, self.settings());
+        let resolved =
+            resolve::resolve(self.package, &self.wanted, guest, settings, desk.scratch(), &[], Detail::Version);
+        match resolved.await {
+            Ok(lock) => locate::take(lock, guest, settings, wheels).await,
+            // What has no wheel may be built.
+            Err(InstallError::Unresolvable { .. }) if settings.build_from_source => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     async fn install(
         &self,
         store: &LayerStore,
+        wheels: &WheelStore,
         lock: &Lock,
         desk: &Arc<Desk>,
         clock: &mut Stages,
@@ -448,7 +471,7 @@ impl Install<'_> {
             (self.installer.progress)(Progress::Reused { layer: &layer });
             return Ok(Some(layer));
         }
-        let wheels = self.obtain(&chosen, desk).await?;
+        let wheels = self.obtain(&chosen, wheels).await?;
         times.obtain = clock.lap();
         let fetched = wheels.iter().filter_map(|ready| Some(ready.file.metadata().ok()?.len())).sum();
         let files = match self.unpack(wheels, deadline, desk).await {
@@ -549,9 +572,7 @@ impl Install<'_> {
         Ok(all)
     }
 
-    async fn obtain(&self, chosen: &[Chosen<'_>], desk: &Desk) -> Result<Vec<Ready>, InstallError> {
-        let store = WheelStore::open(self.settings(), desk.scratch())?;
-        let store = &store;
+    async fn obtain(&self, chosen: &[Chosen<'_>], store: &WheelStore) -> Result<Vec<Ready>, InstallError> {
         stream::iter(chosen.iter().map(|chosen| async move {
             let (file, origin) = match chosen.source {
                 Source::Guest(path) => (fs::File::open(path).map_err(InstallError::cache)?, Origin::Guest),

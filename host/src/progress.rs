@@ -47,8 +47,9 @@ impl Progress {
     /// Says what is going on now.
     pub fn now(&self, text: impl Into<Cow<'static, str>>) {
         if self.bar.length().is_some() {
-            self.bar.unset_length();
+            // In this order: what has no length is drawn as soon as it has none.
             set_style(&self.bar, WITHOUT_BAR);
+            self.bar.unset_length();
         }
         self.bar.set_message(text);
     }

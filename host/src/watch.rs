@@ -138,8 +138,7 @@ impl<W: Write> View<W> {
         let made_by: Vec<String> = packages.iter().map(|name| escaped(name)).collect();
         facts.extend((!made_by.is_empty()).then(|| format!("from {}", made_by.join(" > "))));
         let _ = writeln!(text, "  {}", self.paint(&facts.join(", "), Style::new().dim()));
-        let advice = event.code.and_then(|code| advice(event.capability, code, &event.target));
-        if let Some(line) = advice.filter(|_| event.decision != Decision::Allowed)
+        if let Some(line) = advice(event).filter(|_| event.decision != Decision::Allowed)
             && self.is_new(&line)
         {
             let _ = writeln!(

@@ -21,7 +21,8 @@ const COMPILED: &str = "Dependencies compiled";
 pub(crate) fn measure(uv: &Path, python: &Path, rounds: usize, results: &str) -> Outcome<()> {
     let site = Site::new(uv, python)?;
     say("filling the wheelhouse");
-    site.run(site.par().arg("wheelhouse").arg("add").arg(site.agent()))?;
+    // The guest has a `markupsafe` of its own, for which the other tools need a wheel.
+    site.run(site.par().arg("wheelhouse").arg("add").arg(site.agent()).arg("markupsafe==3.0.3"))?;
     let wheels = fs_err::read_dir(site.wheelhouse())?.count();
     say(&format!("{wheels} wheels; locking them"));
     let locked = site.work.path().join("locked");

@@ -1,10 +1,14 @@
 //! Files, clock, random numbers and limits, from inside an agent: what is granted works, what is not is
 //! denied with its code.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use par_tests::{Package, RunningHost, TestHost};
 use reqwest::Method;
+use rustix::fs::{Mode, OFlags, RenameFlags, renameat_with};
 use serde_json::{Value, json};
 
 /// As `errno` of the guest has them.
@@ -66,6 +70,57 @@ async fn a_data_directory_is_there_when_it_is_granted_and_read_only() {
 
     let unasked = TestHost::agent(&agent()).env("PAR_POLICY", &policy).start().await;
     assert_eq!(execute(&unasked, read).await["raised"], "FileNotFoundError");
+}
+
+/// hostile 97: a directory that is exchanged for a link, again and again, while the agent opens what is below it: what
+/// it reads is never what the link leads to.
+#[tokio::test]
+async fn a_directory_that_becomes_a_link_leads_nowhere() {
+    let setup = TestHost::agent(&agent());
+    let (models, outside) = (setup.directory().join("models"), setup.directory().join("outside"));
+    for (directory, text) in [(models.join("inside"), "inside"), (outside.clone(), "outside")] {
+        fs_err::create_dir_all(&directory).unwrap();
+        fs_err::write(directory.join("file.txt"), text).unwrap();
+    }
+    fs_err::os::unix::fs::symlink(&outside, models.join("link")).unwrap();
+    fs_err::os::unix::fs::symlink("../outside", models.join("up")).unwrap();
+    let limits = "limits: {request_timeout_ms: 600000}";
+    let policy = format!("version: 1\ngrant: {{files: {{data: {{models: {}}}}}}}\n{limits}\n", models.display());
+    let host = setup.env("PAR_POLICY", policy).start().await;
+    let read = "
+result = {}
+for number in range(2000):
+    for name in ('inside', 'link', 'up'):
+        try:
+            found = open(f'/data/models/{name}/file.txt').read()
+        except OSError as error:
+            found = type(error).__name__
+        result[found] = result.get(found, 0) + 1";
+
+    let standing = execute(&host, read).await;
+    assert_eq!(standing["done"]["inside"], 2000, "{standing}");
+    assert!(standing["done"].get("outside").is_none(), "{standing}");
+
+    let ended = Arc::new(AtomicBool::new(false));
+    let exchanging = {
+        let (models, ended) = (models.clone(), Arc::clone(&ended));
+        std::thread::spawn(move || {
+            let directory = rustix::fs::open(&models, OFlags::DIRECTORY, Mode::empty()).unwrap();
+            let mut times = 0_u32;
+            while !ended.load(Ordering::Relaxed) {
+                let to = if times.is_multiple_of(2) { "link" } else { "up" };
+                renameat_with(&directory, "inside", &directory, to, RenameFlags::EXCHANGE).unwrap();
+                renameat_with(&directory, "inside", &directory, to, RenameFlags::EXCHANGE).unwrap();
+                times += 1;
+            }
+            times
+        })
+    };
+    let moving = execute(&host, read).await;
+    ended.store(true, Ordering::Relaxed);
+
+    assert!(exchanging.join().unwrap() > 0);
+    assert!(moving["done"].get("outside").is_none(), "{moving}");
 }
 
 /// hostile 54: a data directory that leads into the system is refused at the start.

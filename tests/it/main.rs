@@ -40,6 +40,7 @@ mod native;
 mod outbound;
 mod packages;
 mod platform;
+mod progress;
 mod python_page;
 mod rest;
 mod review;

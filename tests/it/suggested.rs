@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use par_tests::{Line, Package, Seen, TestHost, Upstream, par};
+use par_tests::{Line, Package, Seen, Terminal, TestHost, Upstream, par};
 
 fn agent(one: &Upstream, other: &Upstream) -> Package {
     let servers =
@@ -47,7 +47,12 @@ grant:
   outbound_addresses: [127.0.0.0/8]
   env: {MODE: {from: MODE}}
   secrets: {API_KEY: {hosts: [\"http://127.0.0.1:ONE\"]}}
+  files: {data: {models: MODELS, unused: MODELS}, scratch_mib: 1}
 ";
+    let models = tempfile::tempdir().unwrap();
+    fs_err::write(models.path().join("weights.txt"), "0.5").unwrap();
+    let wide = wide.replace("MODELS", models.path().to_str().unwrap());
+    let package = package.file("with_files", "");
     let wide = wide.replace("ONE", &one.port().to_string()).replace("OTHER", &other.port().to_string());
     let setup = host(&package, &wide);
     let record = setup.directory().join("audit.jsonl");
@@ -60,11 +65,17 @@ grant:
 
     let lines: Vec<&str> = policy.lines().collect();
     let said: Vec<usize> = (0..lines.len()).filter(|line| !lines[*line].trim().starts_with('#')).collect();
-    assert_eq!(said.len(), 12, "{policy}");
+    assert_eq!(said.len(), 16, "{policy}");
     for evidence in ["1 allowed", "; request 01", "/echo/items/7", "[POST]"] {
         assert!(policy.contains(evidence), "{evidence}\n{policy}");
     }
-    assert!(!policy.contains("openai") && !policy.contains("page=2") && !policy.contains("hunter2"), "{policy}");
+    assert!(
+        !policy.contains("unused")
+            && !policy.contains("openai")
+            && !policy.contains("page=2")
+            && !policy.contains("hunter2"),
+        "{policy}"
+    );
     assert!(works(&package, &policy, &one).await, "the suggestion is enough\n{policy}");
     for line in said {
         let rest: Vec<&str> =
@@ -133,4 +144,42 @@ grant:
     // One step further: the other server is what is denied now.
     let denied = host.wait_for("the denial", denied).await;
     assert!(denied.text_of("target").contains(&other.port().to_string()), "{}", denied.text);
+}
+
+/// At a terminal each use is shown while the agent runs, in a line of its own, and the line to add below what was denied.
+#[tokio::test]
+async fn a_terminal_shows_each_use_as_it_happens() {
+    let (one, other) = (Upstream::http().await, Upstream::http().await);
+    let package = agent(&one, &other);
+    let policy = "version: 1
+grant:
+  outbound: [OWN/echo/items]
+  outbound_addresses: [127.0.0.0/8]
+  env: {MODE: here}
+  secrets: {API_KEY: {hosts: [OWN]}}
+";
+    let policy = policy.replace("OWN", &one.url("127.0.0.1", ""));
+    let setup = host(&package, &policy);
+    let path = setup.package().to_owned();
+    let mut terminal = setup.args(["run", "--watch"]).args([path]).at_terminal();
+    let begun = terminal.shows("the start", |text| text.contains("Ctrl-C ends it.")).await;
+    assert!(begun.contains("What the agent uses and is denied follows"), "{begun:?}");
+
+    terminal.get("/").await;
+    let denied = |text: &str| text.contains("DENIED") && text.contains("the policy needs: ");
+    let view = terminal.shows("the denial", denied).await;
+
+    let line = |what: &str| {
+        let plain = Terminal::plain(&view);
+        let found = plain.split(['\r', '\n']).find(|line| line.contains(what)).map(|line| line.trim_end().to_owned());
+        found.unwrap_or_else(|| panic!("{what}\n{view:?}"))
+    };
+    assert!(line("allowed   env       MODE").ends_with("by grant.env.MODE"), "{view:?}");
+    assert!(line("allowed   outbound  GET").contains("/echo/items/7  by grant.outbound[0], status 200"), "{view:?}");
+    assert!(line("DENIED    outbound  POST").contains("/echo/orders  path_not_granted"), "{view:?}");
+    let add = line("to allow it, the policy needs: ");
+    assert!(add.ends_with("/echo/orders\", methods: [POST]}]}"), "{add}");
+    assert!(view.contains("\u{1b}[31m"), "a denial is red\n{view:?}");
+    assert!(!view.contains("hunter2"), "{view:?}");
+    assert_eq!(terminal.interrupt().await, 0);
 }

@@ -133,6 +133,40 @@ async fn a_start_uses_the_wheelhouse_and_offline_nothing_else() {
     assert_eq!(fs_err::read_dir(directory.path()).unwrap().count(), 1, "a start writes nothing there");
 }
 
+/// Offline, what the guest carries needs no wheel in the wheelhouse, whether it is required or what is installed requires
+/// it; what neither has is refused by its name.
+#[tokio::test]
+async fn offline_what_the_guest_carries_is_there() {
+    let needs = Release::wheel_of("thing", "1.0", "markupsafe>=2", &[("thing/__init__.py", "answer = 42\n")]);
+    let directory = tempfile::tempdir().unwrap();
+    fs_err::write(directory.path().join(needs.file()), needs.content()).unwrap();
+    let main = "
+import json
+
+import fastapi
+import markupsafe
+import pydantic
+import thing
+
+async def app(scope, receive, send):
+    if scope['type'] == 'http':
+        text = json.dumps([thing.answer, str(markupsafe.escape('<')), fastapi.FastAPI.__name__])
+        await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', b'application/json')]})
+        await send({'type': 'http.response.body', 'body': text.encode()})
+";
+    let host = |requirements: &str| {
+        let host = TestHost::agent(&Package::asgi(main).file("requirements.txt", requirements));
+        host.env("WHEELHOUSE_DIR", directory.path()).env("WHEELHOUSE_OFFLINE", "true")
+    };
+
+    let started = host("thing\nfastapi\npydantic>=2\n").start().await;
+    assert_eq!(started.get("/x").await.json(), serde_json::json!([42, "&lt;", "FastAPI"]));
+
+    let refused = host("thing\nfastapi>=9999\n").refused().await;
+    let line = refused.wait_for_event("Boot failed").await;
+    assert!(line.text_of("error").contains("fastapi"), "{}", line.text);
+}
+
 /// R164, R168: a wheelhouse that is not there or is no directory is said, and the index is asked.
 #[tokio::test]
 async fn a_wheelhouse_that_cannot_be_read_does_not_stop_a_start() {

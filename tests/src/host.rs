@@ -23,6 +23,7 @@ use crate::package::Package;
 use crate::ports::free_port;
 use crate::raw::{self, RawReply};
 use crate::reply::Reply;
+use crate::terminal::Terminal;
 
 /// How long anything may take before a test gives up. Generous: machines that run tests are
 /// busy, and no test measures time.
@@ -66,10 +67,14 @@ impl TestHost {
         if package.is_native() {
             self.environment.insert("PAR_NATIVE".to_owned(), "allow".into());
         }
-        if package.is_installed() {
-            let installing = built::installing().into_iter();
-            self.environment.extend(installing.map(|(name, value)| (name.to_owned(), value.into())));
-        }
+        if package.is_installed() { self.installing() } else { self }
+    }
+
+    /// With what installing dependencies needs of the machine.
+    #[must_use]
+    pub fn installing(mut self) -> Self {
+        let needed = built::installing().into_iter();
+        self.environment.extend(needed.map(|(name, value)| (name.to_owned(), value.into())));
         self
     }
 
@@ -229,6 +234,16 @@ impl TestHost {
         let variables = self.environment.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
         let variables: Vec<_> = std::iter::once(guest).chain(variables).collect();
         command::par(self.directory.path(), &variables, arguments).await
+    }
+
+    /// Starts the process at a terminal.
+    #[must_use]
+    pub fn at_terminal(self) -> Terminal {
+        let port = self.port("REST_PORT");
+        let Self { directory, arguments, mut environment, .. } = self;
+        environment.entry("PAR_GUEST_DIR".to_owned()).or_insert_with(|| built::guest().into());
+        let line: Vec<OsString> = std::iter::once(built::par().into()).chain(arguments).collect();
+        Terminal::start(&line, environment, port, directory)
     }
 
     /// Starts the process and waits until it is ready.

@@ -23,6 +23,7 @@ mod raw;
 mod reply;
 mod sarif;
 mod servers;
+mod terminal;
 mod upstream;
 
 pub use a2a::{A2aMessage, ActionRequest, ActionResult, AgentClient, Capabilities, HealthStatus, Pong, WrongRequest};
@@ -39,4 +40,5 @@ pub use raw::RawReply;
 pub use reply::Reply;
 pub use sarif::SarifSchema;
 pub use servers::{Answer, Authority, Fault, ObjectFault, ObjectStore, PackageServer, Request};
+pub use terminal::Terminal;
 pub use upstream::{Seen, Upstream};

@@ -76,6 +76,9 @@ pub(super) async fn load(
     tracing::info!("{}", events::PACKAGE_LOADING);
     console.phase(BootPhase::Download, "looking for the package");
     let verified = clock.time(BootPhase::Download, fetched(config, source, console)).await?;
+    if let VerifiedPackage::Archive { name, .. } = &verified {
+        console.done(BootPhase::Download, name, clock);
+    }
 
     let kept = verified.held();
     let limits = ArchiveLimits::package(config.package.fetch.demands.max_bytes);

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
+use indicatif::HumanBytes;
 use par_apkg::manifest::{A2aEntry, Manifest, Ui};
 use par_sandbox::AuditSink;
 
@@ -109,16 +110,16 @@ impl Console {
             Step::Resolved { distributions, .. } => format!("{distributions} distributions to install"),
             Step::Downloading { .. } => {
                 let Some(Downloads { wheels, bytes, total, rate }) = downloads else { return };
-                let text = format!("{:<8} {wheels} wheels, {} a second", BootPhase::Install.as_str(), mib(rate));
+                let text = format!("{:<8} {wheels} wheels, {} a second", BootPhase::Install.as_str(), HumanBytes(rate));
                 match total {
                     Some(total) => self.progress.counted(text, bytes, total),
-                    None => self.progress.now(format!("{text}, {}", mib(bytes))),
+                    None => self.progress.now(format!("{text}, {}", HumanBytes(bytes))),
                 }
                 return;
             }
             Step::Locked { distributions } => format!("{distributions} distributions are locked"),
             Step::Building { sdist } => format!("building {sdist} in the sandbox"),
-            Step::Unpacking { wheel, bytes } => format!("unpacked {wheel}, {} in all", mib(*bytes)),
+            Step::Unpacking { wheel, bytes } => format!("unpacked {wheel}, {} in all", HumanBytes(*bytes)),
             _ => return,
         };
         self.phase(BootPhase::Install, &text);
@@ -161,14 +162,11 @@ impl Download<'_> {
     /// So much is here.
     pub(super) fn show(&self, fetch::Progress { bytes, total }: fetch::Progress) {
         self.meter.log("package", bytes, total);
-        let text = format!("{:<8} {} a second", BootPhase::Download.as_str(), mib(self.meter.rate(bytes)));
+        let rate = HumanBytes(self.meter.rate(bytes));
+        let text = format!("{:<8} {rate} a second", BootPhase::Download.as_str());
         match total {
             Some(total) => self.console.progress.counted(text, bytes, total),
-            None => self.console.progress.now(format!("{text}, {}", mib(bytes))),
+            None => self.console.progress.now(format!("{text}, {}", HumanBytes(bytes))),
         }
     }
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20)
 }

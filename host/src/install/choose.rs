@@ -93,6 +93,13 @@ impl WheelName {
     }
 }
 
+impl WheelName {
+    /// Smaller is better, among the wheels of one version that are in the same place; two machines choose the same.
+    pub(super) fn preference(&self) -> impl Ord + use<'_> {
+        (self.rank(), self.file.as_str())
+    }
+}
+
 impl fmt::Display for WheelName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.file)

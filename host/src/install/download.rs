@@ -1,7 +1,9 @@
 //! Wheels as files: `<cache>/wheels/sha256/<digest>`, verified whenever they are opened.
 
+use std::collections::HashMap;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use fs_err as fs;
@@ -30,7 +32,10 @@ pub(super) struct WheelStore {
     names: PathBuf,
     /// Where a wheel is until all of it is here: on the same file system.
     scratch: PathBuf,
-    client: Client,
+    /// Made when something has to be fetched: reading the authorities takes longer than reading a wheel.
+    client: Arc<OnceLock<Client>>,
+    /// Wheels this installation has written and hashed itself, still open: they need not be read again.
+    verified: Arc<Mutex<HashMap<Sha256, fs::File>>>,
     index: Option<RedactedUrl>,
     wheelhouse: Option<PathBuf>,
     largest: u64,
@@ -43,34 +48,13 @@ impl WheelStore {
         for directory in [&directory, &names] {
             fs::create_dir_all(directory).map_err(InstallError::cache)?;
         }
-        let index = settings.index.clone();
-        let is_local = index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()));
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "wheels come from an index the operator chose, with limits of their own"
-        )]
-        let client = Client::builder()
-            .user_agent(concat!("par/", env!("CARGO_PKG_VERSION")))
-            .referer(false)
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(IDLE)
-            .redirect(redirect::Policy::custom(move |attempt| {
-                if attempt.previous().len() > 5 {
-                    attempt.error("too many redirects")
-                } else if is_trusted_transport(attempt.url(), is_local) {
-                    attempt.follow()
-                } else {
-                    attempt.error("a redirect away from https")
-                }
-            }))
-            .build()
-            .map_err(|error| InstallError::cache(std::io::Error::other(error)))?;
         Ok(Self {
             directory,
             names,
             scratch: scratch.to_owned(),
-            client,
-            index,
+            client: Arc::default(),
+            verified: Arc::default(),
+            index: settings.index.clone(),
             wheelhouse: settings.wheelhouse.clone(),
             largest: settings.max_wheel_bytes,
         })
@@ -89,23 +73,38 @@ impl WheelStore {
         match (local.await.map_err(|error| InstallError::cache(std::io::Error::other(error)))??, &wheel.url) {
             (Some(file), _) => Ok(file),
             (None, Some(url)) => self.download(wheel, url, progress).await,
-            (None, None) => Err(failed(wheel, "it is neither in the cache nor in the wheelhouse")),
+            (None, None) => Err(failed(&wheel.file, "it is neither in the cache nor in the wheelhouse")),
         }
     }
 
     /// The file of a wheel that is on this machine. Blocks.
     fn local(&self, wheel: &LockedWheel) -> Result<Option<fs::File>, InstallError> {
+        if let Some(file) = self.verified().remove(&wheel.digest) {
+            return Ok(Some(file));
+        }
         if let Some(file) = self.cached(wheel.digest)? {
             return Ok(Some(file));
         }
         let path = match &wheel.url {
             Some(url) if url.scheme() == "file" => {
-                Some(url.to_file_path().map_err(|()| failed(wheel, "its URL is no path"))?)
+                Some(url.to_file_path().map_err(|()| failed(&wheel.file, "its URL is no path"))?)
             }
             Some(_) => None,
             None => self.in_wheelhouse(wheel),
         };
-        path.map(|path| self.copy(wheel, &path)).transpose()
+        path.map(|path| self.copy(&wheel.file, &path, Some(wheel.digest)).map(|(file, _)| file)).transpose()
+    }
+
+    /// Takes a wheel of the wheelhouse as it is, and says what it is. Blocks.
+    pub(super) fn take(&self, file: &WheelName) -> Result<LockedWheel, InstallError> {
+        let directory = self.wheelhouse.as_ref().ok_or_else(|| failed(file, "there is no wheelhouse"))?;
+        let (opened, digest) = self.copy(file, &directory.join(file.to_string()), None)?;
+        self.verified().insert(digest, opened);
+        Ok(LockedWheel { file: file.clone(), url: None, digest })
+    }
+
+    fn verified(&self) -> std::sync::MutexGuard<'_, HashMap<Sha256, fs::File>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a wheel can be had without the index.
@@ -120,9 +119,9 @@ impl WheelStore {
 
     /// Keeps a wheel that was built here.
     pub(super) fn keep(&self, wheel: &LockedWheel, content: &[u8]) -> Result<(), InstallError> {
-        let mut incoming = Incoming::begin(self, wheel)?;
+        let mut incoming = Incoming::begin(self, &wheel.file)?;
         incoming.add(content)?;
-        incoming.keep().map(drop)
+        incoming.keep(Some(wheel.digest)).map(drop)
     }
 
     fn name_file(&self, digest: Sha256) -> PathBuf {
@@ -152,7 +151,12 @@ impl WheelStore {
     }
 
     /// Takes a wheel from the wheelhouse, which is the only directory a lock may point to.
-    fn copy(&self, wheel: &LockedWheel, path: &Path) -> Result<fs::File, InstallError> {
+    fn copy(
+        &self,
+        wheel: &WheelName,
+        path: &Path,
+        expected: Option<Sha256>,
+    ) -> Result<(fs::File, Sha256), InstallError> {
         let inside = match &self.wheelhouse {
             Some(wheelhouse) => is_inside(path, wheelhouse).map_err(|error| failed(wheel, &error.to_string()))?,
             None => false,
@@ -167,7 +171,7 @@ impl WheelStore {
             let count =
                 std::io::Read::read(&mut source, &mut buffer).map_err(|error| failed(wheel, &error.to_string()))?;
             if count == 0 {
-                return incoming.keep();
+                return incoming.keep(expected);
             }
             incoming.add(&buffer[..count])?;
         }
@@ -180,7 +184,7 @@ impl WheelStore {
         progress: impl Fn(u64, Option<u64>),
     ) -> Result<fs::File, InstallError> {
         if !is_trusted_transport(url, self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()))) {
-            return Err(failed(wheel, "its URL is not `https`"));
+            return Err(failed(&wheel.file, "its URL is not `https`"));
         }
         let mut attempt = 1;
         loop {
@@ -190,7 +194,7 @@ impl WheelStore {
                     attempt += 1;
                 }
                 Err(Failure::Passing(because)) => {
-                    return Err(failed(wheel, &format!("{because} (after {attempt} attempts)")));
+                    return Err(failed(&wheel.file, &format!("{because} (after {attempt} attempts)")));
                 }
                 Err(Failure::Final(error)) => return Err(error),
                 Ok(file) => return Ok(file),
@@ -204,33 +208,62 @@ impl WheelStore {
         url: &Url,
         progress: &impl Fn(u64, Option<u64>),
     ) -> Result<fs::File, Failure> {
-        let mut response = self.request(url).send().await.map_err(|error| Failure::of(wheel, error))?;
+        let request = self.request(url)?;
+        let mut response = request.send().await.map_err(|error| Failure::of(wheel, error))?;
         let status = response.status();
         if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
             return Err(Failure::Passing(format!("the index answered {status}")));
         }
         if !status.is_success() {
-            return Err(Failure::Final(failed(wheel, &format!("the index answered {status}"))));
+            return Err(Failure::Final(failed(&wheel.file, &format!("the index answered {status}"))));
         }
         let total = response.content_length();
-        let mut incoming = Incoming::begin(self, wheel)?;
+        let mut incoming = Incoming::begin(self, &wheel.file)?;
         while let Some(chunk) = response.chunk().await.map_err(|error| Failure::of(wheel, error))? {
             incoming.add(&chunk)?;
             progress(incoming.size, total);
         }
-        Ok(incoming.keep()?)
+        Ok(incoming.keep(Some(wheel.digest))?.0)
     }
 }
 
 impl WheelStore {
+    fn client(&self) -> Result<&Client, InstallError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let is_local = self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "wheels come from an index the operator chose, with limits of their own"
+        )]
+        let client = Client::builder()
+            .user_agent(concat!("par/", env!("CARGO_PKG_VERSION")))
+            .referer(false)
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(IDLE)
+            .redirect(redirect::Policy::custom(move |attempt| {
+                if attempt.previous().len() > 5 {
+                    attempt.error("too many redirects")
+                } else if is_trusted_transport(attempt.url(), is_local) {
+                    attempt.follow()
+                } else {
+                    attempt.error("a redirect away from https")
+                }
+            }))
+            .build()
+            .map_err(|error| InstallError::cache(std::io::Error::other(error)))?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
     /// A request that carries the credentials of the index to the index, and to nobody else.
-    fn request(&self, url: &Url) -> RequestBuilder {
-        let request = self.client.get(url.clone());
+    fn request(&self, url: &Url) -> Result<RequestBuilder, InstallError> {
+        let request = self.client()?.get(url.clone());
         let index = self.index.as_ref().map(RedactedUrl::expose);
-        match index.filter(|index| index.origin() == url.origin() && !index.username().is_empty()) {
+        Ok(match index.filter(|index| index.origin() == url.origin() && !index.username().is_empty()) {
             Some(index) => request.basic_auth(index.username(), index.password()),
             None => request,
-        }
+        })
     }
 
     /// Up to `largest` bytes of a page or a file of the index.
@@ -239,7 +272,8 @@ impl WheelStore {
         if !is_trusted_transport(url, is_local) {
             return Err("its URL is not `https`".to_owned());
         }
-        let mut response = self.request(url).send().await.map_err(|error| chain(&error.without_url()))?;
+        let request = self.request(url).map_err(|error| error.to_string())?;
+        let mut response = request.send().await.map_err(|error| chain(&error.without_url()))?;
         if !response.status().is_success() {
             return Err(format!("the index answered {}", response.status()));
         }
@@ -264,7 +298,7 @@ impl Failure {
     fn of(wheel: &LockedWheel, error: reqwest::Error) -> Self {
         let is_final = error.is_redirect();
         let text = chain(&error.without_url());
-        if is_final { Self::Final(failed(wheel, &text)) } else { Self::Passing(text) }
+        if is_final { Self::Final(failed(&wheel.file, &text)) } else { Self::Passing(text) }
     }
 }
 
@@ -287,14 +321,14 @@ impl From<InstallError> for Failure {
 /// A wheel on its way into the store.
 struct Incoming<'a> {
     store: &'a WheelStore,
-    wheel: &'a LockedWheel,
+    wheel: &'a WheelName,
     file: NamedTempFile,
     hasher: Hasher,
     size: u64,
 }
 
 impl<'a> Incoming<'a> {
-    fn begin(store: &'a WheelStore, wheel: &'a LockedWheel) -> Result<Self, InstallError> {
+    fn begin(store: &'a WheelStore, wheel: &'a WheelName) -> Result<Self, InstallError> {
         let file = NamedTempFile::new_in(&store.scratch).map_err(InstallError::cache)?;
         Ok(Self { store, wheel, file, hasher: Hasher::default(), size: 0 })
     }
@@ -308,24 +342,24 @@ impl<'a> Incoming<'a> {
         self.file.write_all(bytes).map_err(InstallError::cache)
     }
 
-    /// Moves the file to its name, if it has the digest that is the name. Returns it, at its
-    /// beginning: what was written is what was hashed, so it need not be read again.
-    fn keep(self) -> Result<fs::File, InstallError> {
+    /// Moves the file to its name, if it has the digest it should have. Returns it, at its beginning, and its digest:
+    /// what was written is what was hashed, so it need not be read again.
+    fn keep(self, expected: Option<Sha256>) -> Result<(fs::File, Sha256), InstallError> {
         let got = self.hasher.finish();
-        if got != self.wheel.digest {
-            return Err(InstallError::Digest { wheel: self.wheel.file.to_string(), expected: self.wheel.digest, got });
+        if let Some(expected) = expected.filter(|expected| *expected != got) {
+            return Err(InstallError::Digest { wheel: self.wheel.to_string(), expected, got });
         }
         // Not synchronised: a file the disk lost is noticed by its digest, and fetched again.
-        fs::write(self.store.name_file(got), self.wheel.file.to_string()).map_err(InstallError::cache)?;
+        fs::write(self.store.name_file(got), self.wheel.to_string()).map_err(InstallError::cache)?;
         let path = self.store.directory.join(got.to_hex());
         let mut file = self.file.persist(&path).map_err(|error| InstallError::cache(error.error))?;
         file.seek(SeekFrom::Start(0)).map_err(InstallError::cache)?;
-        Ok(fs::File::from_parts(file, path))
+        Ok((fs::File::from_parts(file, path), got))
     }
 }
 
-fn failed(wheel: &LockedWheel, because: &str) -> InstallError {
-    InstallError::Download { wheel: wheel.file.to_string(), because: because.to_owned() }
+fn failed(wheel: &WheelName, because: &str) -> InstallError {
+    InstallError::Download { wheel: wheel.to_string(), because: because.to_owned() }
 }
 
 /// Whether a wheel or an index may come from this URL: `https` always; plain `http` only where it

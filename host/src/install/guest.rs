@@ -18,6 +18,7 @@ pub struct GuestFiles {
     wheels: BTreeMap<ProjectName, Vec<(WheelName, PathBuf)>>,
     index: Option<PathBuf>,
     tied: BTreeSet<ProjectName>,
+    metadata: BTreeMap<ProjectName, PathBuf>,
 }
 
 impl GuestFiles {
@@ -78,7 +79,8 @@ impl GuestFiles {
             };
             tied.insert(name);
         }
-        Ok(Self { key: key.finish(), carried, wheels, index, tied })
+        let metadata = metadata_files(&directory.join("platform")).map_err(unreadable)?;
+        Ok(Self { key: key.finish(), carried, wheels, index, tied, metadata })
     }
 
     /// Changes whenever a layer made for this guest might not fit another one.
@@ -135,6 +137,16 @@ impl GuestFiles {
         self.carried.iter().map(|(name, version)| (name, version.as_str()))
     }
 
+    /// What a distribution that is mounted ready-made says about itself.
+    pub(super) fn metadata(&self, name: &ProjectName) -> Option<&Path> {
+        self.metadata.get(name).map(PathBuf::as_path)
+    }
+
+    /// Every wheel that was built for the guest.
+    pub(super) fn all_wheels(&self) -> impl Iterator<Item = (&WheelName, &Path)> {
+        self.wheels.values().flatten().map(|(name, path)| (name, path.as_path()))
+    }
+
     /// The version of everything the guest has that a resolution should lead to if it may.
     pub(super) fn preferred(&self) -> BTreeMap<&ProjectName, &str> {
         let built = self.wheels.keys().filter_map(|name| Some((name, self.newest_wheel(name)?.version())));
@@ -163,6 +175,23 @@ fn plain(version: &str) -> &str {
 fn is_version(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+!-_".contains(&byte))
+}
+
+/// `<name>-<version>.dist-info/METADATA` below a directory, which may be missing.
+fn metadata_files(directory: &Path) -> std::io::Result<BTreeMap<ProjectName, PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = BTreeMap::new();
+    for entry in entries {
+        let path = entry?.path();
+        let stem = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".dist-info"));
+        let name = stem.and_then(|stem| ProjectName::parse(stem.split_once('-')?.0));
+        found.extend(name.map(|name| (name, path.join("METADATA"))));
+    }
+    Ok(found)
 }
 
 fn wheel_files(directory: &Path) -> std::io::Result<Vec<PathBuf>> {

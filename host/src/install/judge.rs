@@ -8,6 +8,7 @@ use std::time::Instant;
 use fs_err as fs;
 use par_apkg::requirement::Requirements;
 
+use super::download::WheelStore;
 use super::layer::LayerStore;
 use super::pins::Pins;
 use super::{Chosen, Install, InstallError, Installer, wanted};
@@ -61,7 +62,8 @@ impl Install<'_> {
         }
         let store = LayerStore::open(&self.settings().cache)?;
         let desk = Arc::new(store.begin()?);
-        let lock = self.decide(&desk).await?;
+        let wheels = WheelStore::open(self.settings(), desk.scratch())?;
+        let lock = self.decide(&desk, &wheels).await?;
         let chosen = self.choose(&lock)?;
         let mut judged: Vec<Judged> = Vec::new();
         for locked in &lock.distributions {
@@ -80,16 +82,21 @@ impl Install<'_> {
             });
         }
         for chosen in &chosen {
-            judged.push(self.look_into(chosen, &store).await?);
+            judged.push(self.look_into(chosen, &store, &wheels).await?);
         }
         judged.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(judged)
     }
 
     /// Unpacks one wheel, under all the rules of an installation, and throws it away.
-    async fn look_into(&self, chosen: &Chosen<'_>, store: &LayerStore) -> Result<Judged, InstallError> {
+    async fn look_into(
+        &self,
+        chosen: &Chosen<'_>,
+        store: &LayerStore,
+        wheels: &WheelStore,
+    ) -> Result<Judged, InstallError> {
         let desk = Arc::new(store.begin()?);
-        let wheels = self.obtain(std::slice::from_ref(chosen), &desk).await?;
+        let wheels = self.obtain(std::slice::from_ref(chosen), wheels).await?;
         let mut judged = Judged {
             name: chosen.locked.name.to_string(),
             version: chosen.locked.version.clone(),

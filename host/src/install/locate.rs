@@ -1,12 +1,14 @@
-//! Pins -> [`Lock`]: which of the files a package allows is taken, and where it is.
+//! Pins -> [`Lock`]: which of the files a package allows is taken, and where it is. And versions -> [`Lock`], where a
+//! wheelhouse is all there is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use fs_err as fs;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use par_apkg::digest::Sha256;
+use par_apkg::requirement::ProjectName;
 
-use super::InstallError;
 use super::choose::WheelName;
 use super::download::WheelStore;
 use super::guest::GuestFiles;
@@ -15,6 +17,7 @@ use super::pins::{Pin, Pins};
 use super::resolve;
 use super::settings::InstallSettings;
 use super::standin::stand_in;
+use super::{DOWNLOADS, InstallError};
 
 /// Finds a wheel for every pin: in the cache, in the wheelhouse, else on the operator's index.
 pub(super) async fn locate(
@@ -71,6 +74,44 @@ pub(super) async fn locate(
             reason: "no wheel with a digest the package names fits".to_owned(),
         }),
     }
+}
+
+/// Gives each version of a resolution its wheel of the wheelhouse, which is taken and hashed on the way. `None` when one
+/// is not there under the very version: its file may spell it in another way.
+pub(super) async fn take(
+    mut lock: Lock,
+    guest: &GuestFiles,
+    settings: &InstallSettings,
+    store: &WheelStore,
+) -> Result<Option<Lock>, InstallError> {
+    let mut there: HashMap<ProjectName, Vec<WheelName>> = HashMap::new();
+    for name in settings.wheelhouse.iter().flat_map(fs::read_dir).flatten().flatten() {
+        if let Some(name) = name.file_name().to_str().and_then(WheelName::parse).filter(WheelName::is_candidate) {
+            there.entry(name.distribution().clone()).or_default().push(name);
+        }
+    }
+    let mut wanted = Vec::new();
+    for locked in lock.distributions.iter().filter(|locked| !guest.has(&locked.name, &locked.version)) {
+        let fitting = there.get(&locked.name).into_iter().flatten().filter(|name| name.version() == locked.version);
+        let Some(best) = fitting.min_by_key(|name| name.preference()) else { return Ok(None) };
+        wanted.push(best.clone());
+    }
+    let taken: Vec<LockedWheel> = stream::iter(wanted.into_iter().map(|name| {
+        let store = store.clone();
+        async move {
+            let taken = tokio::task::spawn_blocking(move || store.take(&name)).await;
+            taken.map_err(|error| InstallError::cache(std::io::Error::other(error)))?
+        }
+    }))
+    .buffered(DOWNLOADS)
+    .try_collect()
+    .await?;
+    for wheel in taken {
+        if let Some(locked) = lock.distributions.iter_mut().find(|locked| locked.name == *wheel.file.distribution()) {
+            locked.wheels = vec![wheel];
+        }
+    }
+    Ok(Some(lock))
 }
 
 /// The files a pin allows that fit, without asking the index.

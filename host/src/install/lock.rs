@@ -139,6 +139,29 @@ impl Lock {
         }
         Ok(Self { distributions: distributions.into_values().collect() })
     }
+
+    /// Reads the resolver's other answer, `name==version` lines: distributions without wheels.
+    ///
+    /// # Errors
+    /// [`LockError`] for a line that is anything else.
+    pub(super) fn of_versions(text: &str) -> Result<Self, LockError> {
+        let mut distributions = BTreeMap::new();
+        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        for line in lines.filter(|line| !line.is_empty()) {
+            let parsed = line.split_once("==").and_then(|(name, version)| {
+                let is_plain = |letter: char| letter.is_ascii_alphanumeric() || ".+!-_".contains(letter);
+                Some((ProjectName::parse(name)?, Some(version).filter(|version| version.chars().all(is_plain))?))
+            });
+            let Some((name, version)) = parsed.filter(|(_, version)| !version.is_empty()) else {
+                return Err(LockError::NotAWheel(line.to_owned()));
+            };
+            let locked = Locked { name: name.clone(), version: version.to_owned(), wheels: Vec::new() };
+            if distributions.insert(name, locked).is_some() {
+                return Err(LockError::Twice(line.to_owned()));
+            }
+        }
+        Ok(Self { distributions: distributions.into_values().collect() })
+    }
 }
 
 impl TryFrom<RawPackage> for Locked {
@@ -243,6 +266,16 @@ mod tests {
         for (text, expected) in cases {
             let error = Lock::parse(&text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error} should contain {expected}");
+        }
+    }
+
+    #[test]
+    fn versions_are_read_line_by_line_and_anything_else_is_refused() {
+        let read = Lock::of_versions("# by uv\nb==1.0+local  # why\n\nA_a==1!2\n").unwrap();
+        let found = read.distributions.iter().map(|locked| (locked.name.as_str(), locked.version.as_str()));
+        assert_eq!(found.collect::<Vec<_>>(), [("a-a", "1!2"), ("b", "1.0+local")]);
+        for text in ["a", "a==", "a==1 ; x", "a @ https://x.example/", "-e .", "a>=1", "a==1\nA==1"] {
+            assert!(Lock::of_versions(text).is_err(), "{text}");
         }
     }
 

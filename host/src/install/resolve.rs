@@ -19,6 +19,7 @@ use super::choose::WheelName;
 use super::explain;
 use super::guest::GuestFiles;
 use super::lock::{Lock, Locked};
+use super::placeholder;
 use super::settings::{InstallSettings, PYTHON_VERSION, RESOLVE_PLATFORM, UV_VERSION};
 use super::standin::STAND_INS;
 use crate::cache::trim;
@@ -29,6 +30,16 @@ use par_apkg::requirement::ProjectName;
 pub(super) struct Wanted {
     pub(super) name: ProjectName,
     pub(super) line: String,
+}
+
+/// What the resolver says of each distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// The wheels there are of it, with their digests. To know the digest of a wheel in a directory, the resolver unpacks
+    /// all of it.
+    Wheels,
+    /// Its version. The wheels of the result are for the caller to find.
+    Version,
 }
 
 /// Resolves requirements for Python 3.14, to what the guest carries wherever that may be.
@@ -44,12 +55,15 @@ pub(super) async fn resolve(
     settings: &InstallSettings,
     scratch: &Path,
     extra: &[&Path],
+    detail: Detail,
 ) -> Result<Lock, InstallError> {
     let uv = find(settings)?;
-    check_version(&uv, settings).await?;
     let _kept = keep_cache(settings).await?;
-    let run = Run { uv: &uv, package, guest, settings, scratch, extra };
-    let lock = run.resolve(wanted).await?;
+    let run = Run { uv: &uv, package, guest, settings, scratch, extra, detail };
+    // Another version is refused whatever it answers; it takes as long to say which it is as to begin.
+    let (version, lock) = tokio::join!(check_version(&uv, settings), run.resolve(wanted));
+    version?;
+    let lock = lock?;
     let is_replaced =
         |locked: &Locked| guest.carried(&locked.name).is_some() && !guest.has(&locked.name, &locked.version);
     if !lock.distributions.iter().any(is_replaced) {
@@ -74,24 +88,51 @@ struct Run<'a> {
     settings: &'a InstallSettings,
     scratch: &'a Path,
     extra: &'a [&'a Path],
+    detail: Detail,
 }
 
 impl Run<'_> {
     async fn resolve(&self, wanted: &[Wanted]) -> Result<Lock, InstallError> {
+        match self.ask(wanted, true).await {
+            // The first interpreter may be one the resolver cannot use; it looks for another itself.
+            Err(InstallError::ResolverFailed { .. } | InstallError::NoInterpreter) => self.ask(wanted, false).await,
+            other => other,
+        }
+    }
+
+    /// Asks once; `named` with the interpreter named.
+    async fn ask(&self, wanted: &[Wanted], named: bool) -> Result<Lock, InstallError> {
         let requirements: String = wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
         write(self.scratch, &requirements, &constraints(self.guest, self.settings))?;
-        // A lock that exists already says what to prefer.
-        fs::write(self.scratch.join(LOCK), preferences(self.guest)).map_err(InstallError::cache)?;
-
+        if self.settings.offline {
+            placeholder::write_carried(self.guest, self.scratch)?;
+        }
         let mut command = compile(self.uv, self.settings, Some(self.guest), self.scratch);
-        command.args(["--format", "pylock.toml", "--output-file", LOCK]);
+        // An answer that exists already says what to prefer.
+        let (file, preferences) = match self.detail {
+            Detail::Wheels => (LOCK, preferred_in_lock(self.guest)),
+            Detail::Version => (VERSIONS, preferred_versions(self.guest)),
+        };
+        fs::write(self.scratch.join(file), preferences).map_err(InstallError::cache)?;
+        match self.detail {
+            Detail::Wheels => command.args(["--format", "pylock.toml"]),
+            Detail::Version => command.args(["--format", "requirements.txt", "--no-annotate"]),
+        };
+        command.args(["--output-file", file]);
+        if let Some(interpreter) = interpreter(self.settings).filter(|_| named) {
+            command.arg("--python").arg(interpreter);
+        }
         for directory in self.extra {
             command.arg("--find-links").arg(directory);
         }
         let output = command.output().await.map_err(|source| InstallError::RunUv { uv: self.uv.to_owned(), source })?;
         let printed = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
-            return Ok(Lock::parse(&String::from_utf8_lossy(&output.stdout))?);
+            let answer = String::from_utf8_lossy(&output.stdout);
+            return Ok(match self.detail {
+                Detail::Wheels => Lock::parse(&answer)?,
+                Detail::Version => Lock::of_versions(&answer)?,
+            });
         }
         let package = self.package.to_owned();
         if printed.contains("No solution found") {
@@ -106,12 +147,17 @@ impl Run<'_> {
 }
 
 /// A lock with nothing but names and versions: those the guest has.
-fn preferences(guest: &GuestFiles) -> String {
+fn preferred_in_lock(guest: &GuestFiles) -> String {
     let mut text = String::from("lock-version = \"1.0\"\ncreated-by = \"par\"\npackages = [\n");
     for (name, version) in guest.preferred() {
         let _ = writeln!(text, "  {{ name = \"{name}\", version = \"{version}\" }},");
     }
     text + "]\n"
+}
+
+/// The same, one a line.
+fn preferred_versions(guest: &GuestFiles) -> String {
+    guest.preferred().iter().map(|(name, version)| format!("{name}=={version}\n")).collect()
 }
 
 /// Where the index keeps the wheels of exact versions. Nothing is resolved: dependencies are
@@ -201,6 +247,10 @@ fn compile(uv: &Path, settings: &InstallSettings, guest: Option<&GuestFiles>, sc
             command.arg("--find-links").arg(index.join(name.as_str()));
         }
     }
+    if settings.offline && guest.is_some() {
+        // An index would have what the guest carries.
+        command.arg("--find-links").arg(scratch.join(placeholder::CARRIED));
+    }
     wheels_from(&mut command, settings);
     command
 }
@@ -237,7 +287,16 @@ pub const RESOLVER_CACHE: &str = "uv";
 const REQUIREMENTS: &str = "requirements.in";
 const CONSTRAINTS: &str = "constraints.txt";
 const LOCK: &str = "pylock.toml";
+const VERSIONS: &str = "versions.txt";
 const EXCLUDES: &str = "excludes.txt";
+
+/// Some interpreter. The resolver, left to itself, asks every one there is whether it is the version it resolves for, and
+/// then takes any: that takes longer than resolving.
+fn interpreter(settings: &InstallSettings) -> Option<PathBuf> {
+    let directories = || settings.search_path.iter().flat_map(std::env::split_paths);
+    let names = [format!("python{PYTHON_VERSION}"), "python3".to_owned()];
+    names.iter().flat_map(|name| directories().map(move |directory| directory.join(name))).find(|path| path.is_file())
+}
 
 /// The `uv` to run: the configured one, else the one this release's recipe installs, else the search path.
 pub(super) fn find(settings: &InstallSettings) -> Result<PathBuf, InstallError> {

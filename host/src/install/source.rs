@@ -6,7 +6,7 @@
 //! dependencies.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Cursor, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,16 +14,15 @@ use fs_err as fs;
 use par_apkg::digest::{Hasher, Sha256};
 use par_apkg::requirement::{DependencySource, ProjectName, Requirements};
 use reqwest::Url;
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
 
 use super::choose::WheelName;
 use super::download::WheelStore;
 use super::jobs::{Build, BuildStep, GuestJobs};
 use super::layer::Desk;
 use super::lock::{Lock, LockedWheel};
+use super::placeholder;
 use super::project::{self, SourceFile};
-use super::resolve::{self, Wanted};
+use super::resolve::{self, Detail, Wanted};
 use super::settings::{InstallSettings, RULE_VERSION};
 use super::{InstallError, Installer, Progress, Unresolvable};
 
@@ -42,12 +41,13 @@ pub(super) async fn resolve(
 ) -> Result<Lock, InstallError> {
     let settings = installer.settings;
     let Some(jobs) = installer.jobs.filter(|_| settings.build_from_source) else {
-        return resolve::resolve(package, wanted, installer.guest, settings, desk.scratch(), &[]).await;
+        return resolve::resolve(package, wanted, installer.guest, settings, desk.scratch(), &[], Detail::Wheels).await;
     };
     let mut shelf = Shelf::new(installer, jobs, desk)?;
     loop {
         let extra = [shelf.placeholders.as_path(), shelf.built.as_path()];
-        let resolved = resolve::resolve(package, wanted, installer.guest, settings, desk.scratch(), &extra).await;
+        let (guest, scratch) = (installer.guest, desk.scratch());
+        let resolved = resolve::resolve(package, wanted, guest, settings, scratch, &extra, Detail::Wheels).await;
         match resolved {
             Ok(lock) => match shelf.unbuilt(&lock) {
                 None => return Ok(shelf.without_places(lock)),
@@ -128,8 +128,9 @@ impl<'a> Shelf<'a> {
             // What comes first wins: the wheelhouse over the index, as for wheels.
             let key = (project.clone(), source.version.clone());
             if !self.sources.contains_key(&key) {
-                let path = self.placeholders.join(placeholder_file(project, &source.version));
-                fs::write(path, placeholder(project, &source)?).map_err(InstallError::cache)?;
+                let path = self.placeholders.join(placeholder::file(project, &source.version));
+                let wheel = placeholder::wheel(project, &source.version, metadata(project, &source).as_bytes())?;
+                fs::write(path, wheel).map_err(InstallError::cache)?;
                 self.sources.insert(key, source);
             }
         }
@@ -211,7 +212,7 @@ impl<'a> Shelf<'a> {
             }
         };
         fs::write(self.built.join(name.to_string()), content).map_err(InstallError::cache)?;
-        fs::remove_file(self.placeholders.join(placeholder_file(&project, &source.version)))
+        fs::remove_file(self.placeholders.join(placeholder::file(&project, &source.version)))
             .map_err(InstallError::cache)
     }
 
@@ -303,27 +304,10 @@ impl<'a> Shelf<'a> {
     }
 }
 
-fn placeholder_file(project: &ProjectName, version: &str) -> String {
-    format!("{}-{version}-py3-none-any.whl", project.as_str().replace('-', "_"))
-}
-
-/// A wheel with metadata alone, for the resolver to choose. It is never installed.
-fn placeholder(project: &ProjectName, source: &SourceFile) -> Result<Vec<u8>, InstallError> {
-    let stem = format!("{}-{}.dist-info", project.as_str().replace('-', "_"), source.version);
+/// What is known of a source distribution before it is built.
+fn metadata(project: &ProjectName, source: &SourceFile) -> String {
     let is_line = |text: &&String| !text.contains(char::is_control);
     let python = source.requires_python.as_ref().filter(is_line);
     let python = python.map(|python| format!("Requires-Python: {python}\n")).unwrap_or_default();
-    let metadata = format!("Metadata-Version: 2.1\nName: {project}\nVersion: {}\n{python}", source.version);
-    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
-    let parts = [
-        ("METADATA", metadata.as_str()),
-        ("WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
-        ("RECORD", ""),
-    ];
-    let broken = |error: zip::result::ZipError| InstallError::cache(std::io::Error::other(error));
-    for (file, text) in parts {
-        zip.start_file(format!("{stem}/{file}"), SimpleFileOptions::default()).map_err(broken)?;
-        zip.write_all(text.as_bytes()).map_err(InstallError::cache)?;
-    }
-    Ok(zip.finish().map_err(broken)?.into_inner())
+    format!("Metadata-Version: 2.1\nName: {project}\nVersion: {}\n{python}", source.version)
 }

@@ -82,6 +82,7 @@ pub(super) fn build(job: Job, desk: &Desk, tell: impl Fn(Event)) -> Result<Files
         left: AtomicU64::new(layer_bytes),
         deadline,
         next: AtomicUsize::new(0),
+        order: largest_first(&wheels),
     };
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let wheels: Vec<std::sync::Mutex<Option<Ready>>> =
@@ -135,6 +136,18 @@ struct Bench<'a> {
     left: AtomicU64,
     deadline: Instant,
     next: AtomicUsize,
+    /// In which order they are begun.
+    order: Vec<usize>,
+}
+
+/// A large wheel that is begun last keeps one thread busy while the others have nothing to do.
+fn largest_first(wheels: &[Ready]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..wheels.len()).collect();
+    order.sort_by_cached_key(|index| {
+        let size = wheels[*index].file.metadata().map_or(0, |metadata| metadata.len());
+        (std::cmp::Reverse(size), *index)
+    });
+    order
 }
 
 /// One wheel, checked, beside the layer.
@@ -146,7 +159,7 @@ struct Unpacked {
 
 impl Bench<'_> {
     fn take(&self, wheels: &[std::sync::Mutex<Option<Ready>>]) -> Option<(usize, Ready)> {
-        let index = self.next.fetch_add(1, Ordering::Relaxed);
+        let index = *self.order.get(self.next.fetch_add(1, Ordering::Relaxed))?;
         let ready = wheels.get(index)?.lock().ok()?.take()?;
         Some((index, ready))
     }

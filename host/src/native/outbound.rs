@@ -30,9 +30,6 @@ pub use passing::pair;
 
 use connection::{Connection, Wanted};
 
-/// Most connections one process may have open.
-const CONNECTIONS: usize = 1024;
-
 /// The calls of one process, by its numbers: so that the record names the request during which something left.
 #[derive(Debug, Default)]
 pub struct Flights(Mutex<HashMap<u32, Weak<Flight>>>);
@@ -94,7 +91,7 @@ impl NativeOutbound {
     }
 
     async fn listen(self: Arc<Self>, socket: UnixStream, flights: Arc<Flights>) {
-        let open = Arc::new(Semaphore::new(CONNECTIONS));
+        let open = Arc::new(Semaphore::new(self.outbound.most_open().min(Semaphore::MAX_PERMITS)));
         let mut connections = JoinSet::new();
         while let Ok(asked) = passing::receive(&socket).await {
             while connections.try_join_next().is_some() {}
@@ -103,7 +100,7 @@ impl NativeOutbound {
             let Ok(wanted) = serde_json::from_slice::<Wanted>(&message) else { continue };
             let Ok(place) = Arc::clone(&open).try_acquire_owned() else {
                 let flight = flights.find(wanted.call);
-                let refused = self.outbound.too_many(CONNECTIONS, flight.as_deref()).answer().await;
+                let refused = self.outbound.too_many(flight.as_deref()).answer().await;
                 refused.err().iter().for_each(|failure| connection::tell(&control, failure));
                 continue;
             };

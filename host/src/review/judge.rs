@@ -8,7 +8,7 @@ use par_policy::policy::{Policy, Requested};
 use par_policy::secret::SecretName;
 use par_policy::{AbovePolicy, Denial, Grants, Limits, Mode, Origin, RuleId};
 
-use super::line::{line_for, literal};
+use super::line::{line_for, line_for_path, line_for_secret, literal};
 
 /// One thing an agent might do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,7 +233,10 @@ impl<'a> Judge<'a> {
                         let because = "it is given to a package that asks for it".to_owned();
                         when_asked(question, line.rule.clone(), because)
                     }
-                    None => denied(question, &denial),
+                    None => {
+                        let add = line_for_secret(&parsed, &target, denial.code());
+                        Answer { add, ..denied(question, &denial) }
+                    }
                 }
             }
         }
@@ -271,7 +274,8 @@ impl<'a> Judge<'a> {
             let because = "it is given to a package that asks for it".to_owned();
             return when_asked(question, rule.clone(), because);
         }
-        not_granted(question, "not_there", "the path does not exist for the agent".to_owned())
+        let because = "the path does not exist for the agent".to_owned();
+        Answer { add: line_for_path(path), ..not_granted(question, "not_there", because) }
     }
 }
 

@@ -1,4 +1,4 @@
-"""An agent that works when it has everything it needs: a variable, a secret, two servers."""
+"""An agent that works when it has everything it needs: a variable, a secret, two servers; and files, where it has some to do."""
 
 import json
 import os
@@ -18,6 +18,9 @@ def work():
     call("GET", one + "/echo/items/7?page=2")
     call("POST", one + "/echo/orders", {"authorization": "Bearer " + os.environ["API_KEY"]})
     call("GET", other + "/echo")
+    if os.path.exists("/agent/with_files"):
+        with open("/data/models/weights.txt") as weights, open("/scratch/copy", "w") as copy:
+            copy.write(weights.read())
     return {"mode": MODE}
 
 

@@ -96,7 +96,7 @@ impl AuditEvent {
             capability,
             decision: Decision::Denied,
             target: target.into(),
-            rule: denial.rule().cloned().or_else(|| denial.code().limit().map(limit_rule)),
+            rule: denial.rule().cloned().or_else(|| denial.code().limit().map(RuleId::of_limit)),
             origin: None,
             code: Some(denial.code()),
         }
@@ -122,7 +122,7 @@ impl AuditEvent {
             capability: Capability::Limits,
             decision: Decision::Denied,
             target: target.into(),
-            rule: key.or_else(|| code.limit()).map(limit_rule),
+            rule: key.or_else(|| code.limit()).map(RuleId::of_limit),
             origin: None,
             code: Some(code),
         }
@@ -133,9 +133,4 @@ impl AuditEvent {
     pub fn observed(capability: Capability, target: impl Into<String>, denial: &Denial) -> Self {
         Self { decision: Decision::Observed, ..Self::denied(capability, target, denial) }
     }
-}
-
-/// Where the policy sets a limit. What holds by default is set there, too.
-fn limit_rule(key: &str) -> RuleId {
-    RuleId::new(format!("limits.{key}"))
 }

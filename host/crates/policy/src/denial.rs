@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::RuleId;
+use crate::{LimitKey, RuleId};
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $code:literal,)*) => {
@@ -148,7 +148,8 @@ impl DenialCode {
 }
 
 impl DenialCode {
-    /// The key of the limit that was reached, if it was a limit and there is one for the code.
+    /// The key of the limit that was reached, if it was a limit and there is one for the code. Where there are
+    /// several, the denial names the one that decided: [`Denial::by_limit`].
     #[must_use]
     pub const fn limit(self) -> Option<&'static str> {
         Some(match self {
@@ -193,6 +194,12 @@ impl Denial {
     #[must_use]
     pub fn by_rule(code: DenialCode, sentence: impl Into<String>, rule: RuleId) -> Self {
         Self { code, sentence: sentence.into(), rule: Some(rule) }
+    }
+
+    /// A no because a limit was reached, and this key sets it.
+    #[must_use]
+    pub fn by_limit(code: DenialCode, sentence: impl Into<String>, key: LimitKey) -> Self {
+        Self::by_rule(code, sentence, RuleId::of_limit(key.as_str()))
     }
 
     /// The stable code.

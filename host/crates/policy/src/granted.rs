@@ -14,6 +14,18 @@ impl RuleId {
         Self(path.into())
     }
 
+    /// The line of the policy that sets a limit, or would: what holds by default is set there, too.
+    #[must_use]
+    pub fn of_limit(key: &str) -> Self {
+        Self::new(format!("limits.{key}"))
+    }
+
+    /// The key of the limit, where the rule is one that sets a limit.
+    #[must_use]
+    pub fn limit(&self) -> Option<&str> {
+        self.0.strip_prefix("limits.")
+    }
+
     /// The keys that lead to the rule.
     #[must_use]
     pub fn as_str(&self) -> &str {

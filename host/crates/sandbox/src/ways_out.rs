@@ -14,9 +14,6 @@ use crate::store::State;
 /// Longest name of a package. Unit: bytes.
 const LONGEST_NAME: usize = 128;
 
-/// Most exchanges one instance may have open, waiting ones included.
-const OPEN_EXCHANGES: usize = 1024;
-
 /// The exchanges of one instance, and the way out all instances share.
 pub(crate) struct Exchanges {
     outbound: Arc<Outbound>,
@@ -83,15 +80,16 @@ impl world::HostWithStore<State> for HasSelf<State> {
         let host = &mut store.get().host;
         let flight = request.call.and_then(|call| host.flight(call));
         let exchanges = &mut host.exchanges;
-        let exchange = if exchanges.open.len() < OPEN_EXCHANGES {
+        let most = exchanges.outbound.most_open();
+        let exchange = if exchanges.open.len() < most {
             let body = match request.body {
                 world::Body::Complete(bytes) => AskedBody::Complete(bytes.into()),
                 world::Body::Pushed(length) => AskedBody::Pushed { length },
             };
             let packages = named(&request.packages);
             exchanges.outbound.begin(Asked { head: request.head, body, packages }, flight.as_deref())
-        } else if exchanges.open.len() < 2 * OPEN_EXCHANGES {
-            exchanges.outbound.too_many(OPEN_EXCHANGES, flight.as_deref())
+        } else if exchanges.open.len() < most.saturating_mul(2) {
+            exchanges.outbound.too_many(flight.as_deref())
         } else {
             // A guest that never asks for its answers gets none.
             return;

@@ -149,6 +149,15 @@ static ENTRIES: [Entry; 17] = [
     },
 ];
 
+const fn is_equal(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut index = 0;
+    while index < one.len() && index < other.len() && one[index] == other[index] {
+        index += 1;
+    }
+    index == one.len() && index == other.len()
+}
+
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -158,6 +167,24 @@ fn narrowed(count: u64) -> u32 {
 }
 
 impl LimitKey {
+    /// Until an outbound connection stands.
+    pub const OUTBOUND_CONNECT_TIMEOUT: Self = Self::named("outbound_connect_timeout_ms");
+    /// While nothing arrives.
+    pub const OUTBOUND_IDLE_TIMEOUT: Self = Self::named("outbound_idle_timeout_ms");
+    /// All of an outbound request.
+    pub const OUTBOUND_TIMEOUT: Self = Self::named("outbound_timeout_ms");
+    /// Outbound requests at a time.
+    pub const OUTBOUND_CONCURRENT_REQUESTS: Self = Self::named("outbound_concurrent_requests");
+
+    /// The limit with this key; one that is not there does not compile.
+    const fn named(key: &str) -> Self {
+        let mut index = 0;
+        while !is_equal(ENTRIES[index].key, key) {
+            index += 1;
+        }
+        Self(index)
+    }
+
     /// Every limit.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..ENTRIES.len()).map(Self)

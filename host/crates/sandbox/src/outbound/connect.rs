@@ -13,7 +13,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use par_policy::outbound::Outbound as Rules;
-use par_policy::{Denial, DenialCode};
+use par_policy::{Denial, DenialCode, LimitKey};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -84,7 +84,8 @@ impl Connector {
 
     fn late(&self, host: &str) -> NotConnected {
         let sentence = format!("no connection to `{host}` within {} s", self.timeout.as_secs_f32());
-        NotConnected::Denied(Denial::new(DenialCode::OutboundTimeout, sentence))
+        let key = LimitKey::OUTBOUND_CONNECT_TIMEOUT;
+        NotConnected::Denied(Denial::by_limit(DenialCode::OutboundTimeout, sentence, key))
     }
 
     /// The addresses of the host; an address is its own.

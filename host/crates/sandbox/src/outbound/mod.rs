@@ -29,7 +29,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use par_policy::outbound::{OutboundLimits, OutboundTarget};
 use par_policy::secret::SecretValues;
-use par_policy::{AuditEvent, Capability, Denial, DenialCode, Grants, Mode};
+use par_policy::{AuditEvent, Capability, Denial, DenialCode, Grants, LimitKey, Mode};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -123,6 +123,9 @@ pub struct Outbound {
     /// One permit is out for each exchange that is not on the record yet.
     unrecorded: Arc<Semaphore>,
 }
+
+/// Exchanges of one instance that may wait for their turn: with the default, 1024 may be open.
+const WAITING: usize = 960;
 
 /// More exchanges than there can be at once.
 const EXCHANGES: u32 = 1 << 24;
@@ -250,11 +253,18 @@ impl Outbound {
         Failure::denied(denial)
     }
 
-    /// An instance has more exchanges open than it may.
+    /// How many exchanges an instance, or a process, may have open: as many as may be made at a time, and some
+    /// that wait for their turn.
     #[must_use]
-    pub fn too_many(&self, most: usize, flight: Option<&Flight>) -> Exchange {
-        let sentence = format!("an instance has at most {most} outbound requests open");
-        let denial = Denial::new(DenialCode::OutboundBusy, sentence);
+    pub fn most_open(&self) -> usize {
+        WAITING.saturating_add(usize::try_from(self.limits().concurrent_requests).unwrap_or(usize::MAX))
+    }
+
+    /// It has more open than that.
+    #[must_use]
+    pub fn too_many(&self, flight: Option<&Flight>) -> Exchange {
+        let sentence = format!("an instance has at most {} outbound requests open", self.most_open());
+        let denial = Denial::by_limit(DenialCode::OutboundBusy, sentence, LimitKey::OUTBOUND_CONCURRENT_REQUESTS);
         let whose = Whose { request_id: flight.map(Flight::request_id_shared), packages: Vec::new() };
         Exchange::failed(self.deny("a request", &denial, &whose))
     }

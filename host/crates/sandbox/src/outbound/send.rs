@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use par_policy::outbound::OutboundLimits;
-use par_policy::{AuditEvent, Capability, Denial, DenialCode};
+use par_policy::{AuditEvent, Capability, Denial, DenialCode, LimitKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -88,7 +88,7 @@ impl Sending {
             let mut answer = Some(answer_sender);
             let mut run = Run { limits, deadline, host, scrubber, record: &mut record };
             let outcome = timeout_at(deadline, run.run(client, request, &running, &mut answer, &chunk_sender)).await;
-            let Err(ended) = outcome.unwrap_or_else(|_| Err(late(limits.total_timeout))) else { return };
+            let Err(ended) = outcome.unwrap_or_else(|_| Err(late_at_all(limits))) else { return };
             record.end(&ended);
             drop(record);
             match answer {
@@ -171,7 +171,7 @@ impl Run<'_> {
                 biased;
                 response = &mut answered => return response.map_err(|error| self.not_answered(&error)),
                 () = progress.moved.notified() => {}
-                () = sleep_until(idle) => return Err(late(self.limits.idle_timeout)),
+                () = sleep_until(idle) => return Err(silent(self.limits)),
             }
         }
     }
@@ -212,8 +212,9 @@ impl Run<'_> {
     async fn received(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, Ended> {
         loop {
             let idle = Instant::now() + self.limits.idle_timeout;
+            let late = |_| if self.deadline < idle { late_at_all(self.limits) } else { silent(self.limits) };
             let frame = timeout_at(idle.min(self.deadline), body.frame()).await;
-            let Some(frame) = frame.map_err(|_| late(self.limits.idle_timeout))? else { return Ok(None) };
+            let Some(frame) = frame.map_err(late)? else { return Ok(None) };
             let frame = frame.map_err(|error| {
                 tracing::debug!(host = self.host, %error, "Outbound response broke off");
                 Ended::Failed(Failure::protocol("the response ended before it was complete"))
@@ -249,9 +250,19 @@ impl Run<'_> {
     }
 }
 
-fn late(limit: Duration) -> Ended {
+/// Nothing arrived for too long.
+fn silent(limits: OutboundLimits) -> Ended {
+    late(limits.idle_timeout, LimitKey::OUTBOUND_IDLE_TIMEOUT)
+}
+
+/// The whole took too long.
+fn late_at_all(limits: OutboundLimits) -> Ended {
+    late(limits.total_timeout, LimitKey::OUTBOUND_TIMEOUT)
+}
+
+fn late(limit: Duration, key: LimitKey) -> Ended {
     let sentence = format!("the response did not come within {} s", limit.as_secs_f32());
-    Ended::Denied(Denial::new(DenialCode::OutboundTimeout, sentence))
+    Ended::Denied(Denial::by_limit(DenialCode::OutboundTimeout, sentence, key))
 }
 
 /// Writes the one record of an exchange when it ends, however it does: by its last byte, by a

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use par_policy::outbound::{OutboundLimits, OutboundTarget};
-use par_policy::{AuditEvent, Capability, Denial, DenialCode, Granted};
+use par_policy::{AuditEvent, Capability, Denial, DenialCode, Granted, LimitKey};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -141,7 +141,7 @@ impl UnseenRecord {
     /// It took too long.
     pub fn late(&mut self) -> Failure {
         let sentence = format!("the connection was open for more than {} s", self.limits.total_timeout.as_secs_f32());
-        self.ended(&Denial::new(DenialCode::OutboundTimeout, sentence))
+        self.ended(&Denial::by_limit(DenialCode::OutboundTimeout, sentence, LimitKey::OUTBOUND_TIMEOUT))
     }
 
     /// A limit makes a denial of what was allowed.
