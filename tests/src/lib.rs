@@ -13,6 +13,7 @@ mod browser;
 mod built;
 mod command;
 pub mod compat;
+pub mod frames;
 mod host;
 mod index;
 mod inside;

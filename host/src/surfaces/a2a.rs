@@ -11,6 +11,7 @@ pub mod http;
 mod invoke;
 pub mod proto;
 mod service;
+mod timely;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use crate::health::Health;
 use crate::surfaces::serve::{Peer, Serve};
 use proto::agent_service_server::AgentServiceServer;
 use service::AgentService;
+use timely::Timely;
 
 /// What the service says about the agent, and what answers it.
 #[derive(Debug)]
@@ -56,6 +58,7 @@ pub struct A2a {
     router: axum::Router,
     /// `/agents/{id}/a2a`, which load balancers leave in front of the path.
     prefix: String,
+    timeout: Duration,
 }
 
 impl A2a {
@@ -63,13 +66,13 @@ impl A2a {
     #[must_use]
     pub fn new(agent: A2aAgent) -> Self {
         let prefix = prefix(&agent.app_id);
-        let (most, health) = (agent.message_bytes, agent.health.clone());
+        let (most, health, timeout) = (agent.message_bytes, agent.health.clone(), agent.timeout);
         let agent = AgentServiceServer::new(AgentService::new(agent))
             .accept_compressed(CompressionEncoding::Gzip)
             .max_decoding_message_size(most);
         let health = HealthServer::new(health::Standard::new(health));
         let router = Routes::new(agent).add_service(health).prepare().into_axum_router();
-        Self { router, prefix }
+        Self { router, prefix, timeout }
     }
 
     /// The target without the prefix of the load balancer, where it has it.
@@ -93,7 +96,7 @@ impl Serve for A2a {
         if let Some(uri) = self.without_prefix(request.uri()) {
             *request.uri_mut() = uri;
         }
-        let request = request.map(axum::body::Body::new);
+        let request = request.map(|body| axum::body::Body::new(Timely::new(body, self.timeout)));
         let mut response = match self.router.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 
 use crate::backend::{Backend, HttpCall, Surface};
 use crate::surfaces::Payload;
-use crate::surfaces::intake::{self, Intake};
+use crate::surfaces::intake::{self, Intake, Refused};
 use crate::surfaces::reply::{Asked, ErrorCode};
 use crate::surfaces::request_id::RequestId;
 use crate::surfaces::serve::Peer;
@@ -51,7 +51,7 @@ pub(crate) async fn ask(
         return asked.refused(refused);
     }
     let length = head.headers.get(CONTENT_LENGTH);
-    let Intake { body, too_large } = match intake::take(body, length, limits.body_bytes, deadline.into()).await {
+    let Intake { body, arrival } = match intake::take(body, length, limits.body_bytes, deadline.into()).await {
         Ok(intake) => intake,
         Err(refused) => return asked.refused(refused),
     };
@@ -66,10 +66,20 @@ pub(crate) async fn ask(
         deadline,
         request_id: request_id.as_str().into(),
     };
-    let reply = backend.http(call).await;
-    if Intake::was_too_large(too_large.as_ref()) {
-        return asked.error(ErrorCode::BodyTooLarge);
-    }
+    let reply = match &arrival {
+        None => backend.http(call).await,
+        Some(arrival) => {
+            let reply = tokio::select! {
+                biased;
+                () = arrival.is_too_slow(deadline.into()) => return asked.refused(Refused::BodyTimeout),
+                reply = backend.http(call) => reply,
+            };
+            if arrival.was_too_large() {
+                return asked.error(ErrorCode::BodyTooLarge);
+            }
+            reply
+        }
+    };
     match reply {
         Ok(reply) => asked.accept(reply, &method),
         Err(error) => asked.failed(&error),

@@ -1,7 +1,7 @@
 //! A request on its way in: its head cleaned, its body taken whole or streamed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+mod arrival;
+
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +10,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::backend::{BodyBroken, RequestBody};
+use arrival::Arrival;
 
 /// Bodies up to this size travel with their head; larger ones are streamed.
 ///
@@ -34,7 +36,7 @@ const BODY_PAUSE: Duration = Duration::from_secs(30);
 /// Why a request does not reach the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    #[error("the request has no `host`, or several")]
+    #[error("the request has no `host`, several, or one that is none")]
     Host,
     #[error("the method is not served")]
     Method,
@@ -51,12 +53,36 @@ pub(crate) fn clean(head: &mut Parts) -> Result<(), Refused> {
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(Refused::Method);
     }
+    settle_host(head)?;
+    remove_hop_by_hop(&mut head.headers);
+    Ok(())
+}
+
+/// Sees to it that a request names one host, in one way: two readers must not take it for two. HTTP/2 says it in
+/// the target, and applications look for it in the header.
+fn settle_host(head: &mut Parts) -> Result<(), Refused> {
     let mut hosts = head.headers.get_all(HOST).iter();
-    let (first, second) = (hosts.next(), hosts.next());
-    if second.is_some() || (first.is_none() && head.version == Version::HTTP_11) {
+    let (header, second) = (hosts.next(), hosts.next());
+    let target = head.uri.authority();
+    let is_plain = |host: &Authority| !host.as_str().contains('@');
+    if second.is_some() || !target.is_none_or(is_plain) {
         return Err(Refused::Host);
     }
-    remove_hop_by_hop(&mut head.headers);
+    match (header, target) {
+        (Some(header), target) => {
+            let header = Authority::try_from(header.as_bytes()).map_err(|_| Refused::Host)?;
+            // Compared without case, as hosts are.
+            if !is_plain(&header) || target.is_some_and(|target| *target != header) {
+                return Err(Refused::Host);
+            }
+        }
+        (None, Some(target)) if head.version > Version::HTTP_11 => {
+            let host = HeaderValue::from_str(target.as_str()).map_err(|_| Refused::Host)?;
+            head.headers.insert(HOST, host);
+        }
+        (None, _) if head.version == Version::HTTP_11 => return Err(Refused::Host),
+        (None, _) => {}
+    }
     Ok(())
 }
 
@@ -91,18 +117,13 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 pub(crate) struct Intake {
     /// What the agent gets.
     pub(crate) body: RequestBody,
-    /// Set when a streamed body turned out larger than allowed.
-    pub(crate) too_large: Option<Arc<AtomicBool>>,
+    /// How a streamed body fares.
+    pub(crate) arrival: Option<Arrival>,
 }
 
 impl Intake {
     fn whole(bytes: Bytes) -> Self {
-        Self { body: RequestBody::Complete(bytes), too_large: None }
-    }
-
-    /// Whether the body was cut for its size.
-    pub(crate) fn was_too_large(flag: Option<&Arc<AtomicBool>>) -> bool {
-        flag.is_some_and(|flag| flag.load(Ordering::Acquire))
+        Self { body: RequestBody::Complete(bytes), arrival: None }
     }
 }
 
@@ -180,9 +201,9 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Refused> {
 
 fn stream(body: Incoming, start: Option<Bytes>, most: Option<u64>) -> Intake {
     let (sender, receiver) = mpsc::channel(WAITING_CHUNKS);
-    let too_large = Arc::new(AtomicBool::new(false));
-    tokio::spawn(pump(body, start, most, sender, Arc::clone(&too_large)));
-    Intake { body: RequestBody::Streamed(receiver), too_large: Some(too_large) }
+    let arrival = Arrival::default();
+    tokio::spawn(pump(body, start, most, sender, arrival.clone()));
+    Intake { body: RequestBody::Streamed(receiver), arrival: Some(arrival) }
 }
 
 /// Moves chunks until the body ends or nobody wants them any more.
@@ -191,7 +212,7 @@ async fn pump(
     start: Option<Bytes>,
     most: Option<u64>,
     agent: mpsc::Sender<Result<Bytes, BodyBroken>>,
-    too_large: Arc<AtomicBool>,
+    arrival: Arrival,
 ) {
     let mut left = most.unwrap_or(u64::MAX);
     let mut waiting = start.filter(|start| !start.is_empty());
@@ -201,10 +222,19 @@ async fn pump(
             None => tokio::select! {
                 biased;
                 () = agent.closed() => return,
+                () = arrival.given_up() => {
+                    let _ = agent.send(Err(BodyBroken)).await;
+                    return;
+                }
                 chunk = timeout(BODY_PAUSE, next(&mut body)) => match chunk {
                     Ok(Ok(Some(chunk))) => chunk,
-                    Ok(Ok(None)) => return,
-                    Ok(Err(_)) | Err(_) => {
+                    Ok(Ok(None)) => return arrival.complete(),
+                    Ok(Err(_)) => {
+                        let _ = agent.send(Err(BodyBroken)).await;
+                        return;
+                    }
+                    Err(_) => {
+                        arrival.paused();
                         let _ = agent.send(Err(BodyBroken)).await;
                         return;
                     }
@@ -212,14 +242,16 @@ async fn pump(
             },
         };
         let Some(rest) = left.checked_sub(chunk.len() as u64) else {
-            too_large.store(true, Ordering::Release);
+            arrival.too_large();
             let _ = agent.send(Err(BodyBroken)).await;
             return;
         };
         left = rest;
+        arrival.chunk_waits();
         if agent.send(Ok(chunk)).await.is_err() {
             return;
         }
+        arrival.chunk_taken();
     }
 }
 
@@ -267,6 +299,38 @@ mod tests {
         let mut multiplexed = head(&[]);
         multiplexed.version = Version::HTTP_2;
         assert_eq!(clean(&mut multiplexed), Ok(()));
+    }
+
+    /// Hostile 142.
+    #[test]
+    fn a_host_is_a_host_and_the_one_of_the_target() {
+        for host in ["", "a b", "a/b", "user@a", "a:b:c", "a?b"] {
+            assert_eq!(clean(&mut head(&[("host", host)])), Err(Refused::Host), "{host}");
+        }
+        for host in ["a.example", "A.example:8080", "my_service:80", "127.0.0.1", "[::1]:8080"] {
+            assert_eq!(clean(&mut head(&[("host", host)])), Ok(()), "{host}");
+        }
+        for (uri, host, expected) in [
+            ("http://a.example/x", "a.example", Ok(())),
+            ("http://a.example/x", "A.Example", Ok(())),
+            ("http://a.example/x", "b.example", Err(Refused::Host)),
+            ("http://user@a.example/x", "a.example", Err(Refused::Host)),
+        ] {
+            let mut head = head(&[("host", host)]);
+            head.uri = uri.parse().unwrap();
+            assert_eq!(clean(&mut head), expected, "{uri} {host}");
+        }
+    }
+
+    #[test]
+    fn the_host_of_an_http_2_target_is_in_the_header_as_well() {
+        let mut head = head(&[]);
+        head.version = Version::HTTP_2;
+        head.uri = "http://a.example:8080/x".parse().unwrap();
+
+        clean(&mut head).unwrap();
+
+        assert_eq!(head.headers["host"], "a.example:8080");
     }
 
     #[test]

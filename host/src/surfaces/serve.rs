@@ -37,6 +37,12 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Accept errors in a row, each after a pause, that mean the socket itself is gone.
 const ACCEPT_FAILURES: u32 = 200;
 
+/// Streams of one HTTP/2 connection that may be reset before anybody looked at them.
+const RESET_UNSEEN: usize = 20;
+
+/// Streams of one HTTP/2 connection that may break the protocol.
+const RESET_BY_US: usize = 128;
+
 /// How long a connection that was asked to close may take over it.
 const CLOSE_GRACE: Duration = Duration::from_secs(5);
 
@@ -87,6 +93,10 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Streams at once on one HTTP/2 connection.
     pub streams: u32,
+    /// Requests a client may give up on one HTTP/2 connection beyond as many as it let be answered: each has cost the
+    /// agent something, and a load balancer that puts many clients on one connection passes their
+    /// impatience on. After as many more the connection is cut.
+    pub given_up: u32,
 }
 
 impl Limits {
@@ -105,6 +115,7 @@ impl Default for Limits {
             write_stall: Duration::from_secs(60),
             head_bytes: 64 * 1024,
             streams: 256,
+            given_up: 256,
         }
     }
 }
@@ -285,6 +296,8 @@ fn builder(protocol: Protocol, limits: &Limits) -> Builder {
         .initial_stream_window_size(256 * 1024)
         .initial_connection_window_size(1024 * 1024)
         .max_send_buf_size(128 * 1024)
+        .max_pending_accept_reset_streams(RESET_UNSEEN)
+        .max_local_error_reset_streams(RESET_BY_US)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
     builder
@@ -384,13 +397,16 @@ impl<S: Serve> Connection<S> {
             let service = Arc::clone(&service);
             let (version, stage) = (request.version(), stage.clone());
             async move {
+                let waiting = in_flight.waiting();
                 let mut response = service.answer(request, peer).await;
+                waiting.answered();
                 // hyper says so only from the moment this connection has heard of the drain;
                 // a client must not send another request in between.
                 if version < Version::HTTP_2 && *stage.borrow() != Stage::Serving {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, in_flight)))
+                let stall = (version == Version::HTTP_2).then(|| in_flight.stall());
+                Ok::<_, Infallible>(response.map(|body| Tracked::new(body, in_flight, stall)))
             }
         });
         let mut connection = pin!(self.builder.serve_connection(transport, answers));
@@ -410,9 +426,24 @@ impl<S: Serve> Connection<S> {
                         return;
                     }
                     connection.as_mut().graceful_shutdown();
+                    // A client that does not acknowledge the end holds it up no longer than this.
+                    closing = true;
+                    alarm.as_mut().reset(Instant::now() + CLOSE_GRACE);
+                }
+                given_up = clock.given_up(self.limits.given_up) => {
+                    tracing::debug!(client = %peer.client, given_up, "Client gives up its requests");
+                    if given_up > self.limits.given_up.saturating_mul(2) {
+                        return;
+                    }
+                    connection.as_mut().graceful_shutdown();
                 }
                 () = alarm.as_mut() => match clock.verdict(&self.limits) {
+                    Verdict::LookAgain(_) if closing && clock.is_resting() => return,
                     Verdict::LookAgain(at) => alarm.as_mut().reset(at),
+                    Verdict::Stalls(at) => {
+                        connection.as_mut().graceful_shutdown();
+                        alarm.as_mut().reset(at);
+                    }
                     Verdict::Idle if !closing => {
                         closing = true;
                         connection.as_mut().graceful_shutdown();

@@ -14,9 +14,13 @@ use crate::StartError;
 /// be overrun; a shorter tick costs throughput.
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 
-/// Stack for guest frames. The default of half a mebibyte ends at a JSON document nested a
-/// few hundred levels deep, long before Python's own recursion limit does.
-const WASM_STACK_BYTES: usize = 4 << 20;
+/// Stack for guest frames.
+///
+/// Python counts the stack it keeps in the guest's memory and raises `RecursionError` at 1 MiB of it, 16 bytes at least for
+/// each call in C. The frames of the machine code are the host's: those 65 536 calls take 18 MiB of them while JSON is
+/// read, and a stack that ended before would make a trap of a document of twenty thousand brackets, which anybody can
+/// send. It is address space until it is used, and given back after the call.
+const WASM_STACK_BYTES: usize = 32 << 20;
 
 /// Room for host functions called at the far end of the guest's stack.
 const HOST_STACK_BYTES: usize = 1 << 20;

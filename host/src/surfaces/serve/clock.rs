@@ -7,13 +7,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Limits;
@@ -30,6 +31,11 @@ pub(super) struct Clock {
     idle_since: AtomicU64,
     write_blocked_since: AtomicU64,
     multiplexed: AtomicBool,
+    answered: AtomicU32,
+    abandoned: AtomicU32,
+    abandons: Notify,
+    /// Of each answer on its way, when its client was last ready to take more of it.
+    stalls: Mutex<Vec<Arc<AtomicU64>>>,
 }
 
 /// What the alarm found.
@@ -39,6 +45,8 @@ pub(super) enum Verdict {
     LookAgain(Instant),
     /// Nothing has happened for the idle time.
     Idle,
+    /// Some answers are not being read, and others are: nothing new begins here. Look again then.
+    Stalls(Instant),
     /// The client takes too long over a request head, or over reading an answer.
     Stuck,
 }
@@ -53,6 +61,10 @@ impl Clock {
             idle_since: AtomicU64::new(1),
             write_blocked_since: AtomicU64::new(0),
             multiplexed: AtomicBool::new(false),
+            answered: AtomicU32::new(0),
+            abandoned: AtomicU32::new(0),
+            abandons: Notify::new(),
+            stalls: Mutex::default(),
         })
     }
 
@@ -77,6 +89,31 @@ impl Clock {
         InFlight(Arc::clone(self))
     }
 
+    /// Returns how many requests the client gave up beyond those it let be answered, once that is more than `allowed`;
+    /// then again after each further one.
+    pub(super) async fn given_up(&self, allowed: u32) -> u32 {
+        loop {
+            self.abandons.notified().await;
+            let given_up = self.abandoned.load(ORDER).saturating_sub(self.answered.load(ORDER));
+            if given_up > allowed {
+                return given_up;
+            }
+        }
+    }
+
+    /// How many answers nobody has taken more of for `longest`.
+    fn stalled(&self, now: u64, longest: Duration) -> usize {
+        let mut stalls = self.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        stalls.retain(|since| Arc::strong_count(since) > 1);
+        let is_stalled = |since: u64| since != 0 && Duration::from_millis(now.saturating_sub(since)) >= longest;
+        stalls.iter().filter(|since| is_stalled(since.load(ORDER))).count()
+    }
+
+    /// Whether no request is in flight.
+    pub(super) fn is_resting(&self) -> bool {
+        self.in_flight.load(ORDER) == 0
+    }
+
     /// Judges the connection.
     pub(super) fn verdict(&self, limits: &Limits) -> Verdict {
         let now = self.now();
@@ -88,8 +125,13 @@ impl Clock {
             return Verdict::Stuck;
         }
         let soon = at(now, limits.shortest());
-        if self.in_flight.load(ORDER) > 0 {
-            return Verdict::LookAgain(soon);
+        let in_flight = self.in_flight.load(ORDER);
+        if in_flight > 0 {
+            return match self.stalled(now, limits.write_stall) {
+                0 => Verdict::LookAgain(soon),
+                stalled if stalled < in_flight => Verdict::Stalls(soon),
+                _ => Verdict::Stuck,
+            };
         }
         let head = self.head_since.load(ORDER);
         if head != 0 {
@@ -111,6 +153,67 @@ impl Clock {
 /// One request that is being served.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Clock>);
+
+impl InFlight {
+    /// The request waits for its answer; a client that does not wait for it gives it up.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting { clock: Arc::clone(&self.0), answered: false }
+    }
+
+    /// Notes when the client takes more of the answer. It has not taken any yet.
+    pub(super) fn stall(&self) -> Stall {
+        /// Answers that are over and still listed.
+        const MANY: usize = 64;
+        let since = Arc::new(AtomicU64::new(self.0.now()));
+        let mut stalls = self.0.stalls.lock().unwrap_or_else(PoisonError::into_inner);
+        if stalls.len() > MANY + 2 * self.0.in_flight.load(ORDER) {
+            stalls.retain(|since| Arc::strong_count(since) > 1);
+        }
+        stalls.push(Arc::clone(&since));
+        drop(stalls);
+        Stall { clock: Arc::clone(&self.0), since }
+    }
+}
+
+/// A request without an answer so far.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    clock: Arc<Clock>,
+    answered: bool,
+}
+
+impl Waiting {
+    /// It has its answer.
+    pub(super) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.answered {
+            self.clock.answered.fetch_add(1, ORDER);
+        } else {
+            self.clock.abandoned.fetch_add(1, ORDER);
+            self.clock.abandons.notify_one();
+        }
+    }
+}
+
+/// How long one answer of a multiplexed connection has not been read. Windows of HTTP/2 hold back single answers, which
+/// writing to the socket does not show.
+#[derive(Debug)]
+pub(super) struct Stall {
+    clock: Arc<Clock>,
+    since: Arc<AtomicU64>,
+}
+
+impl Stall {
+    /// The client is ready for more; `pending` says that the agent is not.
+    pub(super) fn polled(&self, pending: bool) {
+        self.since.store(if pending { 0 } else { self.clock.now() }, ORDER);
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {

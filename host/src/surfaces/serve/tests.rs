@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
@@ -249,4 +250,58 @@ async fn a_message_with_both_framings_is_read_by_its_chunks_alone() {
     let text = String::from_utf8_lossy(&bytes);
     assert!(!text.contains("smuggled"), "{text}");
     assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{text}");
+}
+
+/// Hostile 134: an answer whose client opens no window for it, so that writing never blocks, ends with the connection once
+/// nothing else is on it; one that is read goes on.
+#[tokio::test]
+async fn an_answer_nobody_makes_room_for_ends_and_one_that_is_read_goes_on() {
+    let felt = Arc::new(Notify::new());
+    let feels = Arc::clone(&felt);
+    let mut front = Front::ready();
+    front.limits = Limits { write_stall: Duration::from_millis(200), ..short(100, 60_000) };
+    let server = front.start(move |call| {
+        let feels = Arc::clone(&feels);
+        async move {
+            let is_stalled = call.head.uri.path().ends_with("/stalled");
+            let (chunks, receiver) = mpsc::channel(1);
+            tokio::spawn(async move {
+                while chunks.send(Ok(Bytes::from(vec![b'x'; 1 << 16]))).await.is_ok() {}
+                if is_stalled {
+                    feels.notify_one();
+                }
+            });
+            Ok(http::Response::new(ReplyBody::Streamed(receiver.into())))
+        }
+    });
+    let read = http2_answer(server.address(), "/agents/app-1/read", 1 << 20).await;
+    let stalled = http2_answer(server.address(), "/agents/app-1/stalled", 0).await;
+
+    let mut reading = read.into_body();
+    let felt = timeout(SOON, async {
+        tokio::select! {
+            () = felt.notified() => {}
+            () = async { while reading.frame().await.unwrap().is_ok() {} } => panic!("the answer that is read broke off"),
+        }
+    });
+    felt.await.unwrap();
+    assert!(reading.frame().await.unwrap().is_ok());
+    drop(stalled);
+}
+
+/// The head of an answer over HTTP/2, for a client with room for so many bytes of it.
+async fn http2_answer(address: std::net::SocketAddr, path: &str, window: u32) -> http::Response<hyper::body::Incoming> {
+    let stream = hyper_util::rt::TokioIo::new(TcpStream::connect(address).await.unwrap());
+    let mut client = hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+    let (mut sender, connection) =
+        client.initial_stream_window_size(window).handshake::<_, http_body_util::Empty<Bytes>>(stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = http::Request::get(format!("http://a.example{path}")).body(http_body_util::Empty::new()).unwrap();
+    let answer = timeout(SOON, sender.send_request(request)).await.unwrap().unwrap();
+    // The connection lives as long as somebody may send on it.
+    tokio::spawn(async move {
+        std::future::pending::<()>().await;
+        drop(sender);
+    });
+    answer
 }

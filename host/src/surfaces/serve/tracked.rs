@@ -5,18 +5,20 @@ use std::task::{Context, Poll};
 
 use http_body::{Body, Frame, SizeHint};
 
-use super::clock::InFlight;
+use super::clock::{InFlight, Stall};
 
 /// A body; the request it answers is in flight for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Tracked<B> {
     body: B,
+    stall: Option<Stall>,
     _in_flight: InFlight,
 }
 
 impl<B> Tracked<B> {
-    pub(super) fn new(body: B, in_flight: InFlight) -> Self {
-        Self { body, _in_flight: in_flight }
+    /// With a `stall`, notes how long nobody asks for more.
+    pub(super) fn new(body: B, in_flight: InFlight, stall: Option<Stall>) -> Self {
+        Self { body, stall, _in_flight: in_flight }
     }
 }
 
@@ -28,7 +30,11 @@ impl<B: Body + Unpin> Body for Tracked<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if let Some(stall) = &self.stall {
+            stall.polled(polled.is_pending());
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
