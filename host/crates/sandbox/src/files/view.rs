@@ -164,9 +164,8 @@ impl HostDescriptor for FilesView<'_> {
     fn read_via_stream(&mut self, file: Resource<Descriptor>, offset: Filesize) -> FsResult<Resource<DynInputStream>> {
         let open = self.opened(file.rep());
         let stream = self.inner.read_via_stream(file, offset)?;
-        let Some(file) = open else { return Ok(stream) };
         let inner = self.inner.table.delete(stream)?;
-        let reading: DynInputStream = Box::new(Reading { inner, _file: file });
+        let reading: DynInputStream = Box::new(Reading { inner, _file: open });
         Ok(self.inner.table.push(reading)?)
     }
 
