@@ -59,6 +59,24 @@ async fn fastapi_has_its_middleware_exception_handlers_and_models() {
     assert_eq!(schema["paths"]["/items/{item_id}"]["put"]["responses"]["201"]["description"], "Successful Response");
 }
 
+/// hostile 76: what a stranger may send costs a request, and not the instance with everybody else's.
+#[tokio::test]
+async fn fastapi_refuses_json_that_nests_without_end() {
+    let host = fastapi().await;
+    let levels = 100_000;
+    let put = |body: String| {
+        host.send(host.request(Method::PUT, "/items/3").header("content-type", "application/json").body(body))
+    };
+
+    for deep in ["[".repeat(levels), "[".repeat(levels) + &"]".repeat(levels), r#"{"name":"#.repeat(levels)] {
+        let refused = put(deep).await;
+        assert_eq!((refused.status, &refused.json()["detail"]), (400, &json!("There was an error parsing the body")));
+    }
+    let wide = put(format!(r#"{{"name": "lamp", "price": 2.5, "more": [{}0]}}"#, "[0],".repeat(levels))).await;
+    assert_eq!((wide.status, wide.json()["name"].as_str()), (201, Some("lamp 3 None")));
+    assert!(host.events("Instance trapped").is_empty());
+}
+
 #[tokio::test]
 async fn fastapi_takes_uploads_and_streams() {
     let host = fastapi().await;

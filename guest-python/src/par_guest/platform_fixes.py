@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from par_guest import additions, inline_calls, memory_files, outbound, refusals
+from par_guest import additions, inline_calls, memory_files, nesting, outbound, refusals
 from par_guest.replacing import replace_everywhere
 
 _applied = False
@@ -29,6 +29,7 @@ def apply(*, in_sandbox: bool | None = None) -> None:
         return
     _applied = True
     additions.apply()
+    nesting.apply()
     replace_everywhere(inline_calls.apply() | memory_files.apply() | refusals.apply())
 
 
