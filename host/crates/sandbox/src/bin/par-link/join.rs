@@ -1,14 +1,16 @@
-//! Gives optimised code its memory's contents back.
+//! Gives optimised code its memory back: how large it is and what is in it.
 
-use wasm_encoder::{DataSection, Module, RawSection};
+use wasm_encoder::{DataSection, MemorySection, Module, RawSection};
 use wasmparser::{Parser, Payload};
 
 use super::{LinkError, unexpected};
 
+const MEMORY_SECTION: u8 = 5;
 const CODE_SECTION: u8 = 10;
 
-/// `code` with `data` where the data section of a module is: after its code.
-pub(crate) fn with_data(code: &[u8], data: &DataSection) -> Result<Vec<u8>, LinkError> {
+/// `code` with `memory` in the place of its own, and with `data` where the data section of a module is: after its
+/// code.
+pub(crate) fn with_memory(code: &[u8], memory: &MemorySection, data: &DataSection) -> Result<Vec<u8>, LinkError> {
     let mut module = Module::new();
     let mut joined = false;
     for payload in Parser::new(0).parse_all(code) {
@@ -17,6 +19,10 @@ pub(crate) fn with_data(code: &[u8], data: &DataSection) -> Result<Vec<u8>, Link
             return Err(unexpected("code that has data of its own"));
         }
         let Some((id, range)) = payload.as_section() else { continue };
+        if id == MEMORY_SECTION {
+            module.section(memory);
+            continue;
+        }
         module.section(&RawSection { id, data: &code[range] });
         if id == CODE_SECTION {
             module.section(data);

@@ -1,11 +1,11 @@
 //! Writes the merged module.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
     CodeSection, DataSection, ElementSection, EntityType, ExportSection, FunctionSection, GlobalSection, ImportSection,
-    MemorySection, NameMap, NameSection, TableSection, TypeSection,
+    MemorySection, MemoryType, NameMap, NameSection, TableSection, TypeSection,
 };
 use wasmparser::FuncType;
 
@@ -22,8 +22,10 @@ pub(crate) type Exports<'a> = HashMap<(usize, &'a str), String>;
 pub(crate) struct Merged<'a> {
     /// Which instances of the component are part of it, by index.
     pub(crate) is_member: Vec<bool>,
-    /// The module without its data.
+    /// The module without its data, whose memory begins with one page.
     pub(crate) code: Vec<u8>,
+    /// How large its memory really is in the beginning.
+    pub(crate) memory: MemorySection,
     /// What its memory begins with.
     pub(crate) data: DataSection,
     /// The functions it imports, as indices of the component; the n-th is called `n`.
@@ -40,7 +42,8 @@ impl<'a> Merged<'a> {
         let roots = linker.roots()?;
         let reachable = linker.reachable(&spaces, &roots)?;
         let constants = linker.constants(&spaces, &roots, &reachable)?;
-        Layout::new(&linker, &spaces, &reachable, &constants)?.encode(&roots)
+        let unread = linker.unread(&spaces, &roots, &reachable)?;
+        Layout::new(&linker, &spaces, &reachable, &constants, &unread)?.encode(&roots)
     }
 }
 
@@ -64,6 +67,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
         spaces: &Spaces,
         reachable: &BTreeSet<Item>,
         constants: &HashMap<Item, i32>,
+        unread: &HashSet<Item>,
     ) -> Result<Self, LinkError> {
         let mut layout = Self {
             linker,
@@ -129,7 +133,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
                 layout.memories.insert(item, next);
             }
             for item in own(module.globals.len()) {
-                if !constants.contains_key(&item) {
+                if !constants.contains_key(&item) && !unread.contains(&item) {
                     let next = layout.globals.len() as u32;
                     layout.globals.insert(item, next);
                 }
@@ -145,6 +149,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
                 .iter()
                 .map(|item| match constants.get(item) {
                     Some(&value) => Ok(GlobalTarget::Constant(value)),
+                    None if unread.contains(item) => Ok(GlobalTarget::Unread),
                     None => layout.globals.get(item).map(|&index| GlobalTarget::Index(index)).ok_or(()),
                 })
                 .collect::<Result<_, ()>>()
@@ -172,7 +177,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
             }
         }
         let mut tables = TableSection::new();
-        let mut memories = MemorySection::new();
+        let (mut memories, mut small) = (MemorySection::new(), MemorySection::new());
         let mut globals = GlobalSection::new();
         let mut elements = ElementSection::new();
         let mut data = DataSection::new();
@@ -186,7 +191,9 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
                 renumber.parse_table(&mut tables, fixed)?;
             }
             for memory in &module.memories {
-                memories.memory(renumber.memory_type(*memory)?);
+                let memory = renumber.memory_type(*memory)?;
+                memories.memory(memory);
+                small.memory(MemoryType { minimum: 1, ..memory });
             }
             for (index, global) in module.globals.iter().enumerate() {
                 if self.globals.contains_key(&Item::Own { instance, index: index as u32 }) {
@@ -204,11 +211,12 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
         let mut naming = NameSection::new();
         naming.functions(&names);
         let mut module = wasm_encoder::Module::new();
-        module.section(&self.types).section(&self.imports).section(&functions).section(&tables).section(&memories);
+        module.section(&self.types).section(&self.imports).section(&functions).section(&tables).section(&small);
         module.section(&globals).section(&section).section(&elements).section(&code).section(&naming);
         Ok(Merged {
             is_member: self.linker.is_member.clone(),
             code: module.finish(),
+            memory: memories,
             data,
             imports: self.imported,
             exports,

@@ -11,8 +11,8 @@
 //! the guest is initialised none of that can change any more. In one module calls are direct,
 //! addresses are constants, and an optimiser sees the whole.
 //!
-//! The code is written without the memory's contents: it only depends on the libraries, so it
-//! need not be optimised again when nothing but Python code has changed.
+//! The code is written without the memory's size and contents: it only depends on the libraries,
+//! so it need not be optimised again when nothing but Python code has changed.
 #![expect(clippy::cast_possible_truncation, reason = "a WebAssembly module counts its items in 32 bits")]
 
 mod graph;
@@ -110,6 +110,6 @@ fn code(component: &[u8]) -> Result<Vec<u8>, LinkError> {
 fn join(component: &[u8], code: &[u8]) -> Result<Vec<u8>, LinkError> {
     let graph = Graph::parse(component)?;
     let merged = Merged::link(&graph)?;
-    let module = join::with_data(&short::in_code(code)?, &merged.data)?;
+    let module = join::with_memory(&short::in_code(code)?, &merged.memory, &merged.data)?;
     rewrite::rewrite(component, &graph, &merged, &module)
 }

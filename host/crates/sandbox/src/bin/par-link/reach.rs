@@ -95,6 +95,42 @@ impl<'a> Linker<'_, 'a> {
         Ok(constants)
     }
 
+    /// Every global whose value makes no difference: what it begins with, the end of the heap for one,
+    /// must not make other code of it.
+    pub(crate) fn unread(
+        &self,
+        spaces: &Spaces,
+        roots: &[Root<'a>],
+        reachable: &BTreeSet<Item>,
+    ) -> Result<HashSet<Item>, LinkError> {
+        let mut read: HashSet<Item> =
+            roots.iter().filter(|root| root.kind == Kind::Global).map(|root| root.item).collect();
+        for item in reachable {
+            let &Item::Own { instance, index } = item else { continue };
+            for operator in self.module(instance)?.0.bodies[index as usize].get_operators_reader()? {
+                if let Operator::GlobalGet { global_index } = operator? {
+                    read.insert(spaces.members[&instance].globals[global_index as usize]);
+                }
+            }
+        }
+        let mut unread = HashSet::new();
+        for &instance in &self.members {
+            let module = self.module(instance)?.0;
+            let globals = &spaces.members[&instance].globals;
+            // What else is initialised with a global may be anything: it counts as read.
+            for global in &module.globals {
+                for operator in global.init_expr.get_operators_reader() {
+                    if let Operator::GlobalGet { global_index } = operator? {
+                        read.insert(globals[global_index as usize]);
+                    }
+                }
+            }
+            unread.extend(globals.iter().copied());
+        }
+        unread.retain(|item| !read.contains(item));
+        Ok(unread)
+    }
+
     fn evaluate(
         &self,
         spaces: &Spaces,

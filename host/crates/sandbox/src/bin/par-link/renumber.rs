@@ -23,6 +23,8 @@ pub(crate) enum GlobalTarget {
     Index(u32),
     /// It never changes; this is its value.
     Constant(i32),
+    /// It is written and never read.
+    Unread,
 }
 
 fn at(map: &[Option<u32>], index: u32, what: &str) -> Result<u32, Error<LinkError>> {
@@ -61,6 +63,11 @@ impl Reencode for Renumber {
             && let Some(GlobalTarget::Constant(value)) = self.globals.get(global_index as usize)
         {
             return Ok(Instruction::I32Const(*value));
+        }
+        if let Operator::GlobalSet { global_index } = operator
+            && let Some(GlobalTarget::Unread) = self.globals.get(global_index as usize)
+        {
+            return Ok(Instruction::Drop);
         }
         wasm_encoder::reencode::utils::instruction(self, operator)
     }

@@ -16,7 +16,9 @@ const LINKED: &str = r#"
             (data (i32.const 12) "\28\00\00\00"))
         (core module $one
             (import "env" "counter" (global $counter (mut i32)))
+            (global $heap (mut i32) (i32.const 5000))
             (func (export "count") (result i32)
+                (global.set $heap (i32.const 6000))
                 (global.set $counter (i32.add (global.get $counter) (i32.const 1)))
                 (global.get $counter))
             (func (export "unused") (result i32) (i32.const 9)))
@@ -85,7 +87,20 @@ fn the_code_holds_nothing_of_the_memory() {
     let code = code(&wat::parse_str(LINKED).unwrap()).unwrap();
     let has_data = Parser::new(0).parse_all(&code).any(|payload| matches!(payload.unwrap(), Payload::DataSection(_)));
     assert!(!has_data);
-    assert_eq!(code, super::code(&wat::parse_str(LINKED.replace("\\28", "\\29")).unwrap()).unwrap());
+    let other = LINKED
+        .replace("\\28", "\\29")
+        .replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 7)")
+        .replace("(i32.const 5000)", "(i32.const 7000)");
+    assert_eq!(code, super::code(&wat::parse_str(&other).unwrap()).unwrap());
+    let pages = |component: &[u8]| {
+        let memories = Parser::new(0).parse_all(component).find_map(|payload| match payload.unwrap() {
+            Payload::MemorySection(section) => Some(section.into_iter().next().unwrap().unwrap().initial),
+            _ => None,
+        });
+        memories.unwrap()
+    };
+    assert_eq!((pages(&code), pages(&linked(LINKED)), pages(&linked(&other))), (1, 1, 7));
+    assert_eq!(answers(&linked(&other)), [43, 44]);
 }
 
 #[test]
