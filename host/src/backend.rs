@@ -8,6 +8,7 @@ use std::time::Instant;
 pub use par_sandbox::call::{
     ActionCall, BodyBroken, CallError, HttpCall, HttpReply, Parameters, ReplyBody, ReplyChunks, RequestBody, Surface,
 };
+pub use par_sandbox::trace;
 use par_sandbox::{Counts, Sandbox};
 
 use tokio::sync::watch;

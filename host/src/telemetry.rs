@@ -59,14 +59,28 @@ pub enum Level {
 }
 
 impl Level {
-    /// Reads a level as operators write it, in any case.
+    /// Reads a level as operators write it, in any case: a word, or the list of directives that Rust programs take, of
+    /// which the one about PAR counts, else the one about everything.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        let (mut of_all, mut of_par) = (None, None);
+        for directive in text.split(',').map(str::trim) {
+            match directive.split_once('=') {
+                None => of_all = Some(Self::word(directive)?),
+                Some(("par" | "par_host", level)) => of_par = Some(Self::word(level)?),
+                // Libraries are heard from `warning` on, whatever anybody asks for.
+                Some(_) => {}
+            }
+        }
+        of_par.or(of_all)
+    }
+
+    fn word(text: &str) -> Option<Self> {
         match text.trim().to_ascii_lowercase().as_str() {
             "debug" | "trace" => Some(Self::Debug),
             "info" => Some(Self::Info),
             "warning" | "warn" => Some(Self::Warning),
-            "error" | "critical" | "fatal" => Some(Self::Error),
+            "error" | "critical" | "fatal" | "off" => Some(Self::Error),
             _ => None,
         }
     }

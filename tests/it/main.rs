@@ -55,6 +55,7 @@ mod sources;
 mod streaming;
 mod suggested;
 mod table;
+mod traces;
 mod ui;
 mod verdict;
 mod wheelhouse;

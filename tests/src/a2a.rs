@@ -126,6 +126,7 @@ pub struct WrongRequest {
 pub struct AgentClient {
     channel: Channel,
     prefix: String,
+    traceparent: Option<String>,
 }
 
 impl AgentClient {
@@ -135,13 +136,19 @@ impl AgentClient {
     /// When nobody listens there.
     pub async fn connect(port: u16) -> Self {
         let channel = Channel::from_shared(format!("http://127.0.0.1:{port}")).unwrap().connect().await.unwrap();
-        Self { channel, prefix: String::new() }
+        Self { channel, prefix: String::new(), traceparent: None }
     }
 
     /// The same client, with `prefix` before every path, as load balancers leave it there.
     #[must_use]
     pub fn below(&self, prefix: &str) -> Self {
-        Self { channel: self.channel.clone(), prefix: prefix.to_owned() }
+        Self { prefix: prefix.to_owned(), ..self.clone() }
+    }
+
+    /// The same client, with this `traceparent` on every call.
+    #[must_use]
+    pub fn traced(&self, traceparent: &str) -> Self {
+        Self { traceparent: Some(traceparent.to_owned()), ..self.clone() }
     }
 
     /// Calls `method` of the service with any message.
@@ -157,7 +164,11 @@ impl AgentClient {
         grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
         let path: PathAndQuery = format!("{}/pixell.agent.AgentService/{method}", self.prefix).parse().unwrap();
         let codec = ProstCodec::<T, U>::default();
-        grpc.unary(Request::new(message), path, codec).await.map(tonic::Response::into_inner)
+        let mut request = Request::new(message);
+        if let Some(parent) = &self.traceparent {
+            request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+        }
+        grpc.unary(request, path, codec).await.map(tonic::Response::into_inner)
     }
 
     /// `Health`.

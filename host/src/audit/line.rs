@@ -2,6 +2,7 @@
 
 use par_policy::Decision;
 use par_sandbox::AuditRecord;
+use par_sandbox::trace::RequestName;
 use serde_json::{Map, Value};
 
 use crate::telemetry::{Level, Lines, events};
@@ -35,6 +36,7 @@ fn details(record: &AuditRecord, backend: &str) -> Map<String, Value> {
         ("origin", Value::from(event.origin.map(|origin| origin.as_str()))),
         ("code", Value::from(event.code.map(|code| code.as_str()))),
         ("request_id", Value::from(request_id.as_deref())),
+        ("trace_id", Value::from(request_id.as_ref().and_then(RequestName::trace_id))),
         ("status", Value::from(*status)),
         ("sent_bytes", Value::from(*sent_bytes)),
         ("received_bytes", Value::from(*received_bytes)),

@@ -99,7 +99,9 @@ impl Environment {
     /// The level to log with, before it is known whether the configuration is valid.
     #[must_use]
     pub fn log_level(&self) -> Level {
-        self.get(LOG_LEVEL.name).and_then(OsStr::to_str).and_then(Level::parse).unwrap_or(Level::Info)
+        let names = std::iter::once(LOG_LEVEL.name).chain(LOG_LEVEL.aliases.iter().copied());
+        let given = names.filter_map(|name| self.get(name)?.to_str()).find(|text| !text.trim().is_empty());
+        given.and_then(Level::parse).unwrap_or(Level::Info)
     }
 
     /// Whether not even the least was set: no identity and no package.

@@ -329,7 +329,24 @@ fn log_levels_are_words() {
     ] {
         assert_eq!(config([("LOG_LEVEL", value)]).log_level, expected, "{value}");
     }
-    assert_eq!(mistaken([("LOG_LEVEL", "loud")]), ["LOG_LEVEL"]);
+    for wrong in ["loud", "hyper=debug", "info,loud", "par=loud"] {
+        assert_eq!(mistaken([("LOG_LEVEL", wrong)]), ["LOG_LEVEL"], "{wrong}");
+    }
+}
+
+#[test]
+fn the_level_may_be_said_as_to_other_rust_programs() {
+    for (value, expected) in [
+        ("debug", Level::Debug),
+        ("off", Level::Error),
+        ("warn,hyper=debug", Level::Warning),
+        ("hyper=trace, par=debug, error", Level::Debug),
+    ] {
+        assert_eq!(config([("RUST_LOG", value)]).log_level, expected, "{value}");
+        let values = [("AGENT_APP_ID", "app-1"), ("RUST_LOG", value)];
+        assert_eq!(Environment::of_pairs(values).log_level(), expected, "{value}");
+    }
+    assert_eq!(config([("RUST_LOG", "error"), ("LOG_LEVEL", "debug")]).log_level, Level::Debug);
 }
 
 #[test]

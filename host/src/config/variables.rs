@@ -185,8 +185,8 @@ variables! {
     SSL_CERT_DIR = Unset, "directory",
         "Directory of certificate authorities, named by their hashes; as `SSL_CERT_FILE`, or beside it.";
 
-    LOG_LEVEL = Value("info"), "debug, info, warning or error",
-        "Least serious log lines that are written.";
+    LOG_LEVEL or RUST_LOG = Value("info"), "debug, info, warning or error",
+        "Least serious log lines that are written. Of a list as Rust programs take it, `info,par=debug`, what is said of `par` counts, else what is said of all.";
 
     TEST_BOOT_DELAY_MS or BOOT_TEST_DELAY_MS = Value("0"), "ms",
         "For tests: time to wait before ready.";

@@ -7,6 +7,7 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use par_sandbox::call::{
     ActionCall, BodyBroken, CallError, HttpCall, HttpReply, Parameters, ReplyBody, ReplyChunks, RequestBody, Surface,
 };
+use par_sandbox::trace::RequestName;
 use par_sandbox::{Flight, Job, Lost, head};
 use serde::Deserialize;
 use serde_json::json;
@@ -88,8 +89,8 @@ impl Calls {
     }
 
     /// What the log calls the request during which something happened.
-    pub(super) fn request_id(&self, call: u32) -> Option<&str> {
-        self.open.get(&call).map(|open| open.flight.request_id())
+    pub(super) fn request(&self, call: u32) -> Option<&RequestName> {
+        self.open.get(&call).map(|open| open.flight.request())
     }
 
     /// Begins an HTTP request. From here on no other process can take it.

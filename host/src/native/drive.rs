@@ -292,7 +292,7 @@ impl Line {
         ready: &mut Option<oneshot::Sender<Result<AgentDescription, StartError>>>,
     ) -> Result<(), End> {
         match frame.kind {
-            From::Log => output::log_entry(&frame.payload, self.calls.request_id(frame.call)),
+            From::Log => output::log_entry(&frame.payload, self.calls.request(frame.call)),
             From::Pong => {
                 for pong in self.pings.drain(..) {
                     let _ = pong.send(());

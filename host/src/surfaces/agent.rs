@@ -56,6 +56,7 @@ pub(crate) async fn ask(
         Err(refused) => return asked.refused(refused),
     };
     let method = head.method.clone();
+    let name = request_id.settle(&mut head.headers);
     let call = HttpCall {
         surface,
         head,
@@ -64,7 +65,7 @@ pub(crate) async fn ask(
         client: Some(peer.client),
         server: peer.server,
         deadline,
-        request_id: request_id.as_str().into(),
+        request_id: name,
     };
     let reply = match &arrival {
         None => backend.http(call).await,

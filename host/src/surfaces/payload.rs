@@ -89,6 +89,7 @@ impl AgentStream {
                 };
                 tracing::error!(
                     request_id = self.request_id.as_str(),
+                    trace_id = self.request_id.trace_id(),
                     error = %error,
                     traceback,
                     "Response body failed"

@@ -189,6 +189,7 @@ pub(crate) fn log_failure(request_id: RequestId, code: ErrorCode, error: &CallEr
     };
     tracing::error!(
         request_id = request_id.as_str(),
+        trace_id = request_id.trace_id(),
         error_code = code.word(),
         error = %error,
         traceback,

@@ -1,30 +1,56 @@
-//! The name of one request, in the answer and in the log.
+//! The name of one request, in the answer and in the log, and the trace it belongs to.
 
 use std::fmt;
 
 use http::HeaderValue;
+use http::header::HeaderMap;
 use ulid::Ulid;
 
-/// A ULID: sorted by time, unique without coordination. Never taken from the client.
+use crate::backend::trace::{self, RequestName, TRACEPARENT, TRACESTATE, TraceParent};
+
+/// A ULID: sorted by time, unique without coordination. Never taken from the client, as the trace is.
 #[derive(Clone, Copy)]
-pub(crate) struct RequestId([u8; ulid::ULID_LEN]);
+pub(crate) struct RequestId {
+    text: [u8; ulid::ULID_LEN],
+    parent: TraceParent,
+}
 
 impl RequestId {
-    /// A new id.
-    pub(crate) fn generate() -> Self {
+    /// A new id, for a request with these headers. One without a trace begins one, which may be recorded: whether it is,
+    /// those decide who record.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut text = [0; ulid::ULID_LEN];
         Ulid::generate().array_to_str(&mut text);
-        Self(text)
+        let begun = || TraceParent::new(fastrand::u128(..), fastrand::u64(..), true);
+        Self { text, parent: TraceParent::of(headers).unwrap_or_else(begun) }
     }
 
     /// The 26 characters.
     pub(crate) fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// The id of the trace.
+    pub(crate) fn trace_id(&self) -> &str {
+        self.parent.trace_id()
     }
 
     /// The id as the value of `x-request-id`.
     pub(crate) fn header(&self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.0).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+        HeaderValue::from_bytes(&self.text).unwrap_or_else(|_| HeaderValue::from_static("unknown"))
+    }
+
+    /// What the request is called from here on. Its headers say the same trace: what was garbage in them is replaced.
+    pub(crate) fn settle(&self, headers: &mut HeaderMap) -> RequestName {
+        let came = TraceParent::of(headers).is_some();
+        // What tracing systems added belongs to the trace they added it to.
+        let state = came.then(|| trace::state_of(headers)).flatten();
+        headers.insert(TRACEPARENT, self.parent.header());
+        match &state {
+            Some(state) => drop(headers.insert(TRACESTATE, state.clone())),
+            None => drop(headers.remove(TRACESTATE)),
+        }
+        RequestName::traced(self.as_str(), self.parent, state)
     }
 }
 
@@ -42,14 +68,38 @@ impl fmt::Debug for RequestId {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderValue};
+
     use super::RequestId;
+
+    const PARENT: HeaderValue = HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
 
     #[test]
     fn ids_are_26_characters_and_differ() {
-        let (first, second) = (RequestId::generate(), RequestId::generate());
+        let (first, second) = (RequestId::of(&HeaderMap::new()), RequestId::of(&HeaderMap::new()));
 
         assert_eq!(first.as_str().len(), 26);
         assert_ne!(first.as_str(), second.as_str());
+        assert_ne!(first.trace_id(), second.trace_id());
         assert_eq!(first.header().as_bytes(), first.as_str().as_bytes());
+    }
+
+    #[test]
+    fn a_trace_goes_on_and_garbage_does_not() {
+        let mut headers = HeaderMap::new();
+        headers.insert("traceparent", PARENT);
+        headers.insert("tracestate", HeaderValue::from_static("a=1"));
+        let id = RequestId::of(&headers);
+        let name = id.settle(&mut headers);
+        assert_eq!(name.trace_id(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+        assert_eq!((&headers["traceparent"], &headers["tracestate"]), (&PARENT, &HeaderValue::from_static("a=1")));
+
+        // Two of them are none.
+        headers.append("traceparent", PARENT);
+        let id = RequestId::of(&headers);
+        id.settle(&mut headers);
+        assert_ne!(id.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(headers.get_all("traceparent").iter().count(), 1);
+        assert!(!headers.contains_key("tracestate"));
     }
 }

@@ -190,7 +190,7 @@ impl Serve for Rest {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Payload> {
         let at = Instant::now();
-        let request_id = RequestId::generate();
+        let request_id = RequestId::of(request.headers());
         let (head, body) = request.into_parts();
         let origin = CrossOrigin::of(&head);
         let is_head = head.method == Method::HEAD;
@@ -215,6 +215,7 @@ impl Serve for Rest {
         if let Some((method, path)) = logged {
             tracing::debug!(
                 request_id = request_id.as_str(),
+                trace_id = request_id.trace_id(),
                 method = method.as_str(),
                 url = path,
                 status_code = response.status().as_u16(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use par_policy::{AuditEvent, DenialCode};
 
+use crate::trace::RequestName;
+
 /// One event of the policy with the facts of its occasion. Holds no query, header or value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRecord {
@@ -13,7 +15,7 @@ pub struct AuditRecord {
     /// The request to the agent during which it happened; `None` at start-up, in background
     /// work, and of files and memory while several requests are served. Of outbound requests and
     /// secrets the guest names it, so a hostile agent can name another one of its own.
-    pub request_id: Option<Arc<str>>,
+    pub request_id: Option<RequestName>,
     /// The Python packages that led to it, from the one the agent called to the one that made
     /// it; empty where that cannot be told. The guest names them, so a hostile agent can lie.
     pub packages: Vec<String>,
@@ -32,7 +34,7 @@ pub struct AuditRecord {
 impl AuditRecord {
     /// A record of something that took no time and moved no bytes.
     #[must_use]
-    pub fn at_once(event: AuditEvent, request_id: Option<Arc<str>>) -> Self {
+    pub fn at_once(event: AuditEvent, request_id: Option<RequestName>) -> Self {
         Self {
             event,
             request_id,
@@ -65,7 +67,7 @@ impl AuditSink for NoAudit {
 #[derive(Debug)]
 pub(crate) struct Accounted {
     sink: Arc<dyn AuditSink>,
-    only: Mutex<Option<Arc<str>>>,
+    only: Mutex<Option<RequestName>>,
 }
 
 impl Accounted {
@@ -75,7 +77,7 @@ impl Accounted {
     }
 
     /// From now on the instance serves this request and no other, or none, or several.
-    pub(crate) fn serves_only(&self, request_id: Option<Arc<str>>) {
+    pub(crate) fn serves_only(&self, request_id: Option<RequestName>) {
         *self.only.lock().unwrap_or_else(PoisonError::into_inner) = request_id;
     }
 }
@@ -89,6 +91,6 @@ impl AuditSink for Accounted {
 }
 
 /// Puts a limit that was reached on the record. `target` says what reached it.
-pub(crate) fn limit(audit: &dyn AuditSink, code: DenialCode, target: &str, request_id: Option<&Arc<str>>) {
+pub(crate) fn limit(audit: &dyn AuditSink, code: DenialCode, target: &str, request_id: Option<&RequestName>) {
     audit.record(AuditRecord::at_once(AuditEvent::limit(code, None, target), request_id.cloned()));
 }

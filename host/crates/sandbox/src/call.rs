@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::flight::Flight;
+use crate::trace::RequestName;
 
 /// Which of the agent's applications answers an HTTP request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,7 @@ pub struct HttpCall {
     pub deadline: Instant,
     /// What the caller was told its request is called; the agent's log records of this call
     /// carry it.
-    pub request_id: Arc<str>,
+    pub request_id: RequestName,
 }
 
 /// The body of a response.
@@ -129,7 +130,7 @@ pub struct ActionCall {
     /// When the caller gets its error.
     pub deadline: Instant,
     /// What the log calls this request.
-    pub request_id: Arc<str>,
+    pub request_id: RequestName,
 }
 
 /// Why a call has no answer. The text is for the log; callers see only the code.

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use crate::instance::Shared;
+use crate::trace::RequestName;
 use crate::turnstile::Place;
 
 /// The facts about a call that change while it runs.
 #[derive(Debug)]
 pub struct Flight {
     instance: Arc<Shared>,
-    request_id: Arc<str>,
+    request: RequestName,
     /// Held for as long as somebody listens.
     place: Mutex<Option<Place>>,
     over: AtomicBool,
@@ -24,11 +25,11 @@ pub struct Flight {
 
 impl Flight {
     /// A call that starts now; the instance counts it until [`Flight::end`].
-    pub(crate) fn start(instance: &Arc<Shared>, request_id: Arc<str>, place: Place) -> Arc<Self> {
+    pub(crate) fn start(instance: &Arc<Shared>, request: RequestName, place: Place) -> Arc<Self> {
         instance.call_starts();
         Arc::new(Self {
             instance: Arc::clone(instance),
-            request_id,
+            request,
             place: Mutex::new(Some(place)),
             over: AtomicBool::new(false),
             over_changed: Notify::new(),
@@ -40,13 +41,13 @@ impl Flight {
 
     /// What the log calls this call.
     #[must_use]
-    pub fn request_id(&self) -> &str {
-        &self.request_id
+    pub fn request(&self) -> &RequestName {
+        &self.request
     }
 
     /// The same, for whoever keeps it.
-    pub(crate) fn request_id_shared(&self) -> Arc<str> {
-        Arc::clone(&self.request_id)
+    pub(crate) fn request_name(&self) -> RequestName {
+        self.request.clone()
     }
 
     /// Counts an outbound request; says how many there have been.

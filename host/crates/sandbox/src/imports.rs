@@ -63,7 +63,7 @@ impl HostState {
     fn tell_account(&self) {
         let mut flights = self.flights.values();
         let only = flights.next().filter(|_| flights.next().is_none());
-        self.account.serves_only(only.map(|flight| flight.request_id_shared()));
+        self.account.serves_only(only.map(|flight| flight.request_name()));
     }
 
     /// Marks every response that is still being written: the instance is lost.
@@ -143,6 +143,6 @@ impl calls::HostWithStore<State> for HasSelf<State> {
 impl log::HostWithStore<State> for HasSelf<State> {
     fn emit(mut store: Access<'_, State, Self>, entry: log::Entry) {
         let flight = entry.call.and_then(|call| store.get().host.flights.get(&call));
-        crate::output::log_entry(&entry, flight.map(|flight| flight.request_id()));
+        crate::output::log_entry(&entry, flight.map(|flight| flight.request()));
     }
 }

@@ -12,6 +12,7 @@ use crate::audit::{AuditRecord, AuditSink};
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::flight::Flight;
 use crate::memory::Memory;
+use crate::trace::RequestName;
 use crate::turnstile::Place;
 
 /// Calls an instance holds that its guest has not seen yet.
@@ -154,12 +155,12 @@ impl Instance {
     }
 
     pub(crate) async fn http(&self, call: HttpCall, place: &Place) -> Result<HttpReply, Lost<HttpCall>> {
-        let (deadline, request_id) = (call.deadline, Arc::clone(&call.request_id));
+        let (deadline, request_id) = (call.deadline, call.request_id.clone());
         self.send(call, deadline, request_id, place, |job| Request::Http(Box::new(job))).await
     }
 
     pub(crate) async fn act(&self, call: ActionCall, place: &Place) -> Result<String, Lost<ActionCall>> {
-        let (deadline, request_id) = (call.deadline, Arc::clone(&call.request_id));
+        let (deadline, request_id) = (call.deadline, call.request_id.clone());
         self.send(call, deadline, request_id, place, |job| Request::Action(Box::new(job))).await
     }
 
@@ -167,7 +168,7 @@ impl Instance {
         &self,
         call: C,
         deadline: std::time::Instant,
-        request_id: Arc<str>,
+        request_id: RequestName,
         place: &Place,
         request: impl FnOnce(Job<C, R>) -> Request,
     ) -> Result<R, Lost<C>>
@@ -175,7 +176,7 @@ impl Instance {
         Request: Into<Option<Job<C, R>>>,
     {
         let began = Instant::now();
-        let flight = Flight::start(&self.shared, Arc::clone(&request_id), Arc::clone(place));
+        let flight = Flight::start(&self.shared, request_id.clone(), Arc::clone(place));
         let (reply, answer) = oneshot::channel();
         let gone = CallerGone { flight: Some(Arc::clone(&flight)) };
         match self.requests.try_send(request(Job { call, flight, reply })) {

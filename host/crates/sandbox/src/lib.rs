@@ -31,6 +31,7 @@ mod pool;
 mod sandbox;
 mod share;
 mod store;
+pub mod trace;
 mod turnstile;
 mod ways_out;
 

@@ -12,6 +12,7 @@ use crate::audit::{self, AuditSink};
 use crate::breaker::Breaker;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::instance::{Instance, Lost, Request, Shared};
+use crate::trace::RequestName;
 use crate::turnstile::Turnstile;
 use crate::{AgentDescription, StartError};
 
@@ -170,7 +171,7 @@ impl<M: Mold> Pool<M> {
     }
 
     /// Refuses a call while instances trap again and again.
-    fn admit(&self, request_id: &Arc<str>) -> Result<(), CallError> {
+    fn admit(&self, request_id: &RequestName) -> Result<(), CallError> {
         let Some(left) = self.mold.breaker().refuses(Instant::now()) else { return Ok(()) };
         audit::limit(&**self.mold.audit(), DenialCode::CircuitOpen, "a request to the agent", Some(request_id));
         Err(CallError::CircuitOpen(left))

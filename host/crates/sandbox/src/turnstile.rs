@@ -10,6 +10,7 @@ use tokio::time::timeout_at;
 
 use crate::audit::{AuditRecord, AuditSink};
 use crate::call::CallError;
+use crate::trace::RequestName;
 
 /// A place among the requests that are served. Dropping it lets the next one in.
 pub(crate) type Place = Arc<OwnedSemaphorePermit>;
@@ -44,13 +45,13 @@ impl Turnstile {
     /// # Errors
     /// [`CallError::Overloaded`] when too many wait already, and when `deadline` passes first:
     /// the agent never saw the request.
-    pub(crate) async fn enter(&self, deadline: Instant, request_id: &Arc<str>) -> Result<Place, CallError> {
+    pub(crate) async fn enter(&self, deadline: Instant, request_id: &RequestName) -> Result<Place, CallError> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(Arc::new(place));
         }
         let overloaded = |limit| {
             let event = AuditEvent::limit(DenialCode::Overloaded, Some(limit), "a request to the agent");
-            self.audit.record(AuditRecord::at_once(event, Some(Arc::clone(request_id))));
+            self.audit.record(AuditRecord::at_once(event, Some(request_id.clone())));
             CallError::Overloaded
         };
         let _waiting = Waiting::join(self).ok_or_else(|| overloaded("queued_requests"))?;

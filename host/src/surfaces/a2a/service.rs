@@ -11,6 +11,7 @@ use super::A2aAgent;
 use super::deadline::client_timeout;
 use super::invoke::{self, Wanted};
 use super::proto::{ActionRequest, ActionResult, Capabilities, Empty, HealthStatus, Pong, agent_service_server};
+use crate::backend::trace::RequestName;
 use crate::backend::{ActionCall, CallError};
 use crate::surfaces::builtin::now_ms;
 use crate::surfaces::reply::ErrorCode;
@@ -34,7 +35,7 @@ impl AgentService {
     async fn act(
         &self,
         wanted: Wanted,
-        id: RequestId,
+        request_id: RequestName,
         patience: Duration,
         started: Instant,
     ) -> Result<String, CallError> {
@@ -45,7 +46,7 @@ impl AgentService {
             action: wanted.action,
             parameters: wanted.parameters,
             deadline: started + self.0.timeout,
-            request_id: id.as_str().into(),
+            request_id,
         };
         let act = self.0.backend.act(call);
         if patience < self.0.timeout {
@@ -96,9 +97,10 @@ impl agent_service_server::AgentService for AgentService {
 
     async fn invoke(&self, request: Request<ActionRequest>) -> Result<Response<ActionResult>, Status> {
         let started = Instant::now();
-        let id = RequestId::generate();
         let (headers, _, request) = request.into_parts();
-        let patience = client_timeout(headers.as_ref()).map_or(self.0.timeout, |client| client.min(self.0.timeout));
+        let mut headers = headers.into_headers();
+        let id = RequestId::of(&headers);
+        let patience = client_timeout(&headers).map_or(self.0.timeout, |client| client.min(self.0.timeout));
         let request_id = match request.request_id.as_str() {
             "" => format!("req_{}", now_ms()),
             given => given.to_owned(),
@@ -106,7 +108,7 @@ impl agent_service_server::AgentService for AgentService {
         let (action, answer) = match invoke::read(request) {
             Ok(wanted) => {
                 let action = wanted.action.clone();
-                (action, self.act(wanted, id, patience, started).await)
+                (action, self.act(wanted, id.settle(&mut headers), patience, started).await)
             }
             Err(unclear) => {
                 let raised = CallError::Raised { message: unclear.to_string(), traceback: String::new() };
@@ -122,6 +124,7 @@ impl agent_service_server::AgentService for AgentService {
                 action,
                 request_id,
                 call_id = id.as_str(),
+                trace_id = id.trace_id(),
                 error = %error,
                 traceback,
                 "{}",
@@ -141,6 +144,7 @@ impl agent_service_server::AgentService for AgentService {
             action,
             request_id,
             call_id = id.as_str(),
+            trace_id = id.trace_id(),
             success,
             process_time = took.as_secs_f64(),
             "{}",

@@ -12,7 +12,11 @@ use crate::surfaces::Payload;
 use crate::surfaces::request_id::RequestId;
 
 fn accept(reply: HttpReply, method: &Method) -> Response<Payload> {
-    let asked = Asked { request_id: RequestId::generate(), agent: "weather", allowed: Duration::from_millis(500) };
+    let asked = Asked {
+        request_id: RequestId::of(&http::HeaderMap::new()),
+        agent: "weather",
+        allowed: Duration::from_millis(500),
+    };
     asked.accept(reply, method)
 }
 
@@ -115,7 +119,11 @@ fn answers_without_a_body_have_none_and_head_tells_its_length() {
 
 #[tokio::test]
 async fn a_timeout_says_how_long_was_allowed() {
-    let asked = Asked { request_id: RequestId::generate(), agent: "weather", allowed: Duration::from_secs(30) };
+    let asked = Asked {
+        request_id: RequestId::of(&http::HeaderMap::new()),
+        agent: "weather",
+        allowed: Duration::from_secs(30),
+    };
 
     let response = asked.failed(&crate::backend::CallError::TimedOut);
 

@@ -42,6 +42,7 @@ pub use unseen::{Unseen, UnseenRecord};
 
 use crate::audit::{AuditRecord, AuditSink};
 use crate::flight::Flight;
+use crate::trace::RequestName;
 use body::SentBody;
 use connect::Connector;
 use roots::Tls;
@@ -100,7 +101,7 @@ pub enum AskedBody {
 /// On whose behalf a request is made.
 #[derive(Debug)]
 struct Whose {
-    request_id: Option<Arc<str>>,
+    request_id: Option<RequestName>,
     packages: Vec<String>,
 }
 
@@ -173,7 +174,7 @@ impl Outbound {
     /// Judges a request and lets it out. What is denied has happened to nobody but the record.
     #[must_use]
     pub fn begin(&self, asked: Asked, flight: Option<&Flight>) -> Exchange {
-        let whose = Whose { request_id: flight.map(Flight::request_id_shared), packages: asked.packages };
+        let whose = Whose { request_id: flight.map(Flight::request_name), packages: asked.packages };
         match self.admit(&asked.head, asked.body, flight, &whose) {
             Ok(sending) => sending.start(),
             Err(failure) => Exchange::failed(failure),
@@ -190,6 +191,9 @@ impl Outbound {
         let granted = self.judge(&target).map_err(denied)?;
         let mut headers = headers::request(values).map_err(denied)?;
         self.count(flight).map_err(denied)?;
+        if let Some(request) = &whose.request_id {
+            request.pass_on(&mut headers);
+        }
         let (body, pushes) = body::sent(asked, self.limits().request_bytes).map_err(denied)?;
         let uri: http::Uri = target.url().as_str().parse().map_err(|_| {
             denied(Denial::new(DenialCode::InvalidUrl, "the URL of the request has a character no request can hold"))
@@ -265,7 +269,7 @@ impl Outbound {
     pub fn too_many(&self, flight: Option<&Flight>) -> Exchange {
         let sentence = format!("an instance has at most {} outbound requests open", self.most_open());
         let denial = Denial::by_limit(DenialCode::OutboundBusy, sentence, LimitKey::OUTBOUND_CONCURRENT_REQUESTS);
-        let whose = Whose { request_id: flight.map(Flight::request_id_shared), packages: Vec::new() };
+        let whose = Whose { request_id: flight.map(Flight::request_name), packages: Vec::new() };
         Exchange::failed(self.deny("a request", &denial, &whose))
     }
 }
