@@ -1,6 +1,7 @@
 //! Wiring: which part gets what from which. Decisions are in the parts.
 
 mod agent;
+mod bill;
 mod check;
 mod console;
 mod ending;
@@ -121,6 +122,12 @@ pub fn check(package: &Path, verdict: bool, json: bool) -> Exit {
 #[must_use]
 pub fn lock(package: &Path, output: Option<&Path>) -> Exit {
     ended(locking::run(package, output))
+}
+
+/// Writes what an agent is made of.
+#[must_use]
+pub fn sbom(package: &Path, output: Option<&Path>) -> Exit {
+    ended(bill::run(package, output))
 }
 
 /// Does something with the wheelhouse.

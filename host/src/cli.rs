@@ -96,6 +96,14 @@ pub enum Command {
         #[arg(long, short)]
         output: Option<PathBuf>,
     },
+    /// Write what an agent is made of, every wheel with its digest, as CycloneDX.
+    Sbom {
+        /// A package file or an agent's directory.
+        package: PathBuf,
+        /// Where to write it. Without it, standard output.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
     /// Look at the wheels that are tried before the package index, add some, remove them.
     Wheelhouse {
         /// What to do.

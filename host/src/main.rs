@@ -19,6 +19,7 @@ fn main() -> ExitCode {
             app::run(app::Order { package, interactive: true, watch, log_format, started })
         }
         Some(Command::Check { package, verdict, json }) => app::check(&package, verdict, json),
+        Some(Command::Sbom { package, output }) => app::sbom(&package, output.as_deref()),
         Some(Command::Lock { package, output }) => app::lock(&package, output.as_deref()),
         Some(Command::Wheelhouse { command, directory }) => app::wheelhouse(&command, directory),
         Some(Command::Grants(arguments)) => app::grants(&arguments),

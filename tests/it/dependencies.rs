@@ -211,6 +211,24 @@ async fn hostile_wheels_are_refused_by_name_before_anything_is_loaded() {
     assert_eq!(host.wait_for_event("Dependency file left out").await.text_of("path"), "thing.pth");
 }
 
+/// What an agent is made of is its wheels, with the digests of their files; the same again for the same.
+#[tokio::test]
+async fn the_bill_of_an_agent_names_its_wheels() {
+    let index = PackageIndex::start([thing()]).await;
+    let setup = TestHost::agent(&agent()).env("PAR_INDEX_URL", index.url());
+    let package = setup.package().to_owned();
+
+    let said = setup.command(["sbom".as_ref(), package.as_os_str()]).await;
+    let again = setup.command(["sbom".as_ref(), package.as_os_str()]).await;
+
+    let bill = said.json();
+    assert_eq!((&bill["bomFormat"], &bill["specVersion"]), (&"CycloneDX".into(), &"1.6".into()));
+    let [component] = bill["components"].as_array().unwrap().as_slice() else { panic!("{bill:#}") };
+    assert_eq!(component["purl"], "pkg:pypi/thing@1.0");
+    assert_eq!(component["hashes"][0]["content"], thing().digest());
+    assert_eq!(said.output, again.output);
+}
+
 /// Hostile 65, 66: with a lock a start needs neither resolver nor index, and comes to the tree of the lock wherever it
 /// is: for another user, with another cache, temporary directory and umask. With one other byte in a wheel there is no start, and the wheel is named.
 #[tokio::test]

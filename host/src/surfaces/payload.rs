@@ -33,7 +33,8 @@ struct AgentStream {
     chunks: ReplyChunks,
     /// What the declared `content-length` still allows.
     remaining: Option<u64>,
-    request_id: RequestId,
+    /// Apart, so that answers of a known length are not larger for it.
+    request_id: Box<RequestId>,
 }
 
 impl Payload {
@@ -51,7 +52,7 @@ impl Payload {
 
     /// A body the agent is producing; `declared` is its `content-length`, which is then held to.
     pub(crate) fn agent(chunks: ReplyChunks, declared: Option<u64>, request_id: RequestId) -> Self {
-        Self(Source::Agent(AgentStream { chunks, remaining: declared, request_id }))
+        Self(Source::Agent(AgentStream { chunks, remaining: declared, request_id: Box::new(request_id) }))
     }
 
     /// A body of `length` bytes that is being read.

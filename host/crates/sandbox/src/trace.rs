@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(parent.span_id(), "00f067aa0ba902b7");
         assert!(parent.is_sampled());
         assert_eq!(TraceParent::new(1, 2, false).as_str(), "00-00000000000000000000000000000001-0000000000000002-02");
-        assert_eq!(parse(&TraceParent::new(0, 0, true).as_str().to_owned()).unwrap().len(), 55);
+        assert_eq!(parse(TraceParent::new(0, 0, true).as_str()).unwrap().len(), 55);
     }
 
     /// Hostile 144.
