@@ -9,7 +9,15 @@ from __future__ import annotations
 
 import sys
 
-from par_guest import additions, inline_calls, memory_files, nesting, outbound, refusals
+from par_guest import (
+    additions,
+    inline_calls,
+    memory_files,
+    nesting,
+    outbound,
+    refusals,
+    without_cryptography,
+)
 from par_guest.replacing import replace_everywhere
 
 _applied = False
@@ -30,6 +38,7 @@ def apply(*, in_sandbox: bool | None = None) -> None:
     _applied = True
     additions.apply()
     nesting.apply()
+    without_cryptography.apply()
     replace_everywhere(inline_calls.apply() | memory_files.apply() | refusals.apply())
 
 
