@@ -142,6 +142,22 @@ def test_what_it_raises_reaches_who_waits_for_it(call):
     assert printed == "inside"
 
 
+def test_a_listener_of_log_records_handles_them_at_once():
+    code = """
+    import logging.handlers, queue
+    seen, pending = [], queue.Queue()
+    handler = logging.Handler()
+    handler.emit = lambda record: seen.append(record.getMessage())
+    listener = logging.handlers.QueueListener(pending, handler)
+    listener.start()
+    logging.getLogger().addHandler(logging.handlers.QueueHandler(pending))
+    logging.warning("before %s", "the end")
+    print(seen, pending.qsize())
+    listener.stop()
+    """
+    assert run(code) == "['before the end'] 0"
+
+
 def test_a_pool_that_was_shut_down_takes_nothing():
     printed = run(
         """

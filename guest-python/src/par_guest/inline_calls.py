@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging.handlers
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
@@ -34,6 +35,8 @@ _PATCHED = (
 def apply() -> dict[Any, Any]:
     """Replaces methods in place; returns the functions to replace everywhere."""
     ThreadPoolExecutor.submit = submit  # type: ignore[method-assign,assignment]
+    logging.handlers.QueueListener.start = listen  # type: ignore[method-assign]
+    logging.handlers.QueueListener.stop = stop_listening  # type: ignore[method-assign]
     return {asyncio.to_thread: to_thread, asyncio.run: run, **apply_to_libraries()}
 
 
@@ -45,6 +48,16 @@ def apply_to_libraries() -> dict[Any, Any]:
         if module is not None:
             replacements |= _REPLACEMENTS[name](module)
     return replacements
+
+
+def listen(listener: logging.handlers.QueueListener) -> None:
+    """`QueueListener.start` without the thread: what is put into the queue is handled at once."""
+    listener.queue.put_nowait = listener.handle  # type: ignore[method-assign,union-attr]
+
+
+def stop_listening(listener: logging.handlers.QueueListener) -> None:
+    """`QueueListener.stop`: what is put into the queue from now on stays there."""
+    vars(listener.queue).pop("put_nowait", None)
 
 
 async def to_thread(func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
