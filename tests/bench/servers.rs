@@ -20,8 +20,8 @@ const POLL: Duration = Duration::from_millis(1);
 /// Where the time in user mode is in `/proc/<pid>/stat`, counted from behind the name.
 const USER_TIME: usize = 11;
 
-/// A first start installs dependencies.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+/// A first start installs dependencies, and compiles them.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Where a server may run.
 #[derive(Debug, Clone, Copy)]
@@ -68,14 +68,50 @@ impl Site {
         cores: Cores,
         timeout: Duration,
     ) -> Outcome<Server> {
-        let [rest, a2a, ui] = [free_port()?, free_port()?, free_port()?];
-        let mut command = command(&self.par, cores);
-        command.arg("run").arg(self.here.join("agents").join(agent));
-        command.env("AGENT_APP_ID", "bench").env("LOG_LEVEL", "warning").env("PAR_CACHE_DIR", self.cache.path());
-        command.env("REST_PORT", rest.to_string()).env("A2A_PORT", a2a.to_string()).env("UI_PORT", ui.to_string());
-        command.env("PAR_INSTANCES", instances.to_string());
+        let (mut command, rest) = self.run(&self.here.join("agents").join(agent), cores)?;
+        command.env("LOG_LEVEL", "warning").env("PAR_INSTANCES", instances.to_string());
         command.env("REQUEST_TIMEOUT_SEC", timeout.as_secs().to_string());
         self.start(command, "par", rest, "/health")
+    }
+
+    /// PAR with the agent in a directory, and variables of its own, ready.
+    pub(crate) fn par_at(&self, agent: &Path, instances: usize, variables: &[(&str, &str)]) -> Outcome<Server> {
+        let (mut command, rest) = self.run(agent, Cores::All)?;
+        command.env("LOG_LEVEL", "warning").env("PAR_INSTANCES", instances.to_string());
+        command.envs(variables.iter().copied());
+        self.start(command, "par", rest, "/health")
+    }
+
+    /// Starts PAR with the agent in a directory, waits until its log has an event, and ends it.
+    pub(crate) fn par_until(&self, agent: &Path, variables: &[(&str, &str)], event: &str) -> Outcome<()> {
+        let (mut command, rest) = self.run(agent, Cores::All)?;
+        command.arg("--log-format=json").envs(variables.iter().copied());
+        let server = self.start(command, "par", rest, "/health")?;
+        let began = Instant::now();
+        while !fs_err::read_to_string(self.logs.path().join("par.log"))?.contains(event) {
+            if began.elapsed() > START_TIMEOUT {
+                return Err(format!("the log of {} never said `{event}`", agent.display()).into());
+            }
+            sleep(POLL);
+        }
+        server.stop().map(drop)
+    }
+
+    fn run(&self, agent: &Path, cores: Cores) -> Outcome<(Command, u16)> {
+        let [rest, a2a, ui] = [free_port()?, free_port()?, free_port()?];
+        let mut command = command(&self.par, cores);
+        command.arg("run").arg(agent).env("AGENT_APP_ID", "bench").env("PAR_CACHE_DIR", self.cache.path());
+        command.env("REST_PORT", rest.to_string()).env("A2A_PORT", a2a.to_string()).env("UI_PORT", ui.to_string());
+        Ok((command, rest))
+    }
+
+    /// uvicorn with the application `main:app` in a directory.
+    pub(crate) fn uvicorn_at(&self, agent: &Path) -> Outcome<Server> {
+        let port = free_port()?;
+        let mut command = command(&self.python, Cores::All);
+        command.current_dir(agent).args(["-m", "uvicorn", "main:app", "--log-level", "warning"]);
+        command.args(["--port", &port.to_string()]);
+        self.start(command, "uvicorn", port, "/")
     }
 
     /// uvicorn with the FastAPI agent, as fast as it goes: uvloop, httptools, no access log.
