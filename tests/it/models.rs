@@ -1,6 +1,8 @@
 //! Agents that ask a model and send on what it says while it says it: the SDKs and clients of the field,
 //! unmodified, installed from the package index, in the real program under a real policy.
 
+use std::time::Duration;
+
 use futures::StreamExt as _;
 use par_tests::{Authority, Package, RunningHost, TestHost, Upstream};
 use reqwest::Method;
@@ -9,6 +11,9 @@ use serde_json::{Value, json};
 use crate::streaming::next;
 
 const KEY: &str = "sk-of-the-operator";
+
+/// Longest time until an SDK is installed, whatever else the machine does.
+const INSTALL: Duration = Duration::from_secs(240);
 
 /// A model and an agent that may ask it. The key is a secret of the operator's.
 struct Setup {
@@ -120,6 +125,7 @@ async fn a_blocked_instance_does_not_stall_the_others() {
         assert_eq!(text.matches("word").count(), 3);
     }
 }
+
 #[tokio::test]
 async fn an_agent_streams_what_a_model_says_with_openai() {
     let setup = asking("openai==3.54.0\n").await;
@@ -136,4 +142,45 @@ async fn an_agent_streams_what_a_model_says_with_anthropic() {
     for path in ["/anthropic/async", "/anthropic/sync"] {
         streams_word_by_word(&setup, path).await;
     }
+}
+
+/// Asks both servers of `python/protocols.py`.
+const ASKING: &str = "
+import httpx
+from a2a.client import ClientConfig, ClientFactory
+from a2a.helpers import get_message_text, new_text_message
+from a2a.types import Role, SendMessageRequest
+from mcp import Client
+from protocols import card
+
+async with Client(URL + '/mcp') as tools:
+    names = [tool.name for tool in (await tools.list_tools()).tools]
+    answer = (await tools.call_tool('add', {'a': 1, 'b': 2})).structured_content
+async with httpx.AsyncClient() as http:
+    agent = ClientFactory(ClientConfig(httpx_client=http)).create(card(URL + '/a2a'))
+    message = SendMessageRequest(message=new_text_message('hello', role=Role.ROLE_USER))
+    said = [get_message_text(event.message) async for event in agent.send_message(message)]
+return [names, answer, said]
+";
+
+/// The SDKs of the two protocols agents speak to each other and to tools, unmodified, on both sides: one agent serves, another
+/// asks it, each in a sandbox.
+#[tokio::test]
+async fn an_agent_asks_others_with_the_clients_of_mcp_and_a2a() {
+    let requirements = "a2a-sdk==1.3.0\nhttpx==0.28.1\nmcp==2.3.0\n";
+    let protocols = include_str!("python/protocols.py");
+    let package = Package::new("server", "http_server: protocols:app\n").file("protocols.py", protocols);
+    let server = TestHost::agent(&package.file("requirements.txt", requirements)).spawn();
+    assert_eq!(server.booted(INSTALL).await.event(), "Runtime ready", "{}", server.log_text());
+    let url = format!("http://127.0.0.1:{}", server.setup().port("REST_PORT"));
+    let package = Package::asgi(include_str!("python/run.py")).file("protocols.py", protocols);
+    let policy = format!("version: 1\ngrant: {{outbound: [\"{url}\"], outbound_addresses: [127.0.0.0/8]}}\n");
+    let package = package.file("requirements.txt", requirements);
+    let host = TestHost::agent(&package).env("PAR_POLICY", policy).spawn();
+    assert_eq!(host.booted(INSTALL).await.event(), "Runtime ready", "{}", host.log_text());
+
+    let code = format!("URL = {url:?}{ASKING}");
+    let got = host.send(host.request(Method::POST, "/").body(code)).await.json();
+
+    assert_eq!(got["done"], json!([["add"], {"result": 3}, ["you said hello"]]), "{got:#}\n{}", server.log_text());
 }
