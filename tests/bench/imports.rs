@@ -88,6 +88,9 @@ async def app(scope, receive, send):
 /// How long the server the blocking client asks takes to answer.
 const BLOCKED: Duration = Duration::from_secs(1);
 
+/// How long the other instances of a server have to start: it is ready with the first one.
+const OTHERS: Duration = Duration::from_secs(5);
+
 /// What the log says when a layer has its bytecode.
 const COMPILED: &str = "Dependencies compiled";
 
@@ -196,6 +199,7 @@ fn blocked(place: &Place, rounds: usize, figures: &mut Figures) -> Outcome<()> {
             );
             let variables = [uv, ("PAR_POLICY", policy.as_str())];
             let server = place.site.par_at(&agent, instances, &variables)?;
+            std::thread::sleep(OTHERS);
             waits.push(runtime.block_on(wait_behind(&upstream, &url, server.address))?);
             server.stop()?;
         }
