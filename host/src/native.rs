@@ -15,26 +15,39 @@ pub mod outbound;
 mod output;
 mod process;
 mod program;
+mod report;
 mod spec;
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use par_sandbox::call::{ActionCall, CallError, HttpCall, HttpReply};
-use par_sandbox::{AgentDescription, Breaker, Counts, Pool, StartError};
+use par_sandbox::{AgentDescription, Breaker, Counts, Outbound, Pool, StartError};
 
 use tokio::sync::watch;
 
 pub use compile::compile;
 use drive::NativeMold;
 pub use launch::{Launch, Launched};
+use outbound::{Authority, NativeOutbound};
 pub use program::Program;
 pub use spec::NativeSpec;
+
+/// Writes down whom the processes trust: the operator's authorities, where they speak TLS with a host themselves, and
+/// the one of PAR, where it answers.
+fn trust(spec: &NativeSpec, authority: &Authority) -> io::Result<PathBuf> {
+    let path = spec.scratch.join("authorities.pem");
+    fs_err::write(&path, spec.outbound.roots.to_pem() + authority.certificate())?;
+    Ok(path)
+}
 
 /// One agent in processes of the host's CPython.
 #[derive(Debug)]
 pub struct Native {
     pool: Arc<Pool<NativeMold>>,
+    way_out: Arc<NativeOutbound>,
 }
 
 impl Native {
@@ -43,9 +56,13 @@ impl Native {
     /// # Errors
     /// [`StartError`] when the process or the agent does not start.
     pub async fn start(spec: NativeSpec) -> Result<(Self, AgentDescription), StartError> {
-        let mold = NativeMold { spec, breaker: Breaker::default() };
+        let authority = Authority::new().map_err(io::Error::other).map_err(StartError::Process)?;
+        let trusted = trust(&spec, &authority).map_err(StartError::Process)?;
+        let outbound = Outbound::new(&spec.grants, spec.outbound.clone(), Arc::clone(&spec.audit));
+        let way_out = Arc::new(NativeOutbound::new(outbound, authority));
+        let mold = NativeMold { spec, breaker: Breaker::default(), way_out: Arc::clone(&way_out), trusted };
         let (pool, description) = Pool::start(mold).await?;
-        Ok((Self { pool }, description))
+        Ok((Self { pool, way_out }, description))
     }
 
     /// Serves one HTTP request.
@@ -90,5 +107,6 @@ impl Native {
     /// Runs the shutdown hooks of every process and ends it, at the latest at `deadline`.
     pub async fn stop(&self, deadline: Instant) {
         self.pool.stop(deadline).await;
+        self.way_out.recorded().await;
     }
 }

@@ -133,6 +133,7 @@ pub(super) async fn load(
         Choice::Native { venv: made, because } => {
             log_native(&because, &made, &sink);
             let spec = native_spec(config, &package, made, grants, scratch.path(), sink)?;
+            let spec = NativeSpec { outbound, ..spec };
             venv = Some((spec.venv.clone(), spec.program.clone()));
             clock.time(BootPhase::Load, start_native(spec)).await?
         }
@@ -257,6 +258,7 @@ fn native_spec(
         grants,
         agent: agent_spec(config, &package.manifest),
         scratch: scratch.to_owned(),
+        outbound: OutboundSetup::default(),
         audit,
     })
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::frames::{self, A2A, Frame, From, PIECE, STREAMED, To, UI, WINDOW};
+use super::outbound::Flights;
 
 /// Chunks of a response the host holds for a slow client; then the process is given no more room.
 const CHUNKS_IN_FLIGHT: usize = 4;
@@ -76,12 +77,13 @@ pub(super) struct Calls {
     open: HashMap<u32, Open>,
     last: u32,
     aside: mpsc::UnboundedSender<Aside>,
+    flights: Arc<Flights>,
 }
 
 impl Calls {
     /// No calls. Bodies send what they have over `aside`.
-    pub(super) fn new(aside: mpsc::UnboundedSender<Aside>) -> Self {
-        Self { open: HashMap::new(), last: 0, aside }
+    pub(super) fn new(aside: mpsc::UnboundedSender<Aside>, flights: Arc<Flights>) -> Self {
+        Self { open: HashMap::new(), last: 0, aside, flights }
     }
 
     pub(super) fn is_open(&self, call: u32) -> bool {
@@ -126,6 +128,7 @@ impl Calls {
             tokio::spawn(upload(number, chunks, Arc::clone(&room), Arc::clone(&flight), self.aside.clone()));
             room
         });
+        self.flights.begin(number, &flight);
         self.open.insert(number, Open { flight: Arc::clone(&flight), way_back: WayBack::Http(reply), room });
         (number, flight)
     }
@@ -141,6 +144,7 @@ impl Calls {
         };
         let request = json!({"action": call.action, "parameters": parameters}).to_string();
         frames::put(outbox, To::Action, number, |payload| payload.put_slice(request.as_bytes()));
+        self.flights.begin(number, &flight);
         self.open.insert(number, Open { flight, way_back: WayBack::Action(reply), room: None });
     }
 
@@ -232,6 +236,7 @@ impl Calls {
     /// Forgets a call. A response that still streams keeps its flight until the client has it.
     fn close(&mut self, call: u32) -> Option<WayBack> {
         let Open { flight, way_back, room } = self.open.remove(&call)?;
+        self.flights.end(call);
         if let Some(room) = room {
             room.close();
         }

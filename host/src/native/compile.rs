@@ -12,6 +12,7 @@ use par_policy::Limits;
 use super::launch::{Launch, Launched};
 use super::process::Process;
 use super::program::Program;
+use super::report;
 use crate::install::Venv;
 
 /// Longest time for all of it. Nobody waits for it; it must only have an end.
@@ -39,7 +40,8 @@ pub async fn compile(venv: &Venv, program: &Program, limits: &Limits, scratch: &
         limits: *limits,
     };
     let Launched { child, report, .. } = launch.start()?;
-    let process = Process::of(child, report)?;
+    let process = Process::of(child)?;
+    tokio::spawn(report::hear(report, process.id()));
     process.be_nice(NICENESS);
     let in_time = tokio::time::timeout(LONGEST, process.ended()).await.is_ok();
     let status = process.end(Duration::ZERO).await;

@@ -3,6 +3,7 @@
 //! One task owns the socket, the calls and the process. Nothing it waits for can be held up by the process.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::calls::{Aside, Calls, Failure};
 use super::frames::{self, Frame, From, To};
 use super::launch::{Launch, Launched};
-use super::output;
+use super::outbound::{Flights, NativeOutbound, Serving};
 use super::process::Process;
 use super::spec::NativeSpec;
+use super::{output, report};
 
 /// Bytes that wait for a process to read them; no new requests come in meanwhile.
 const MOST_WAITING: usize = 8 << 20;
@@ -38,7 +40,22 @@ const READ_BYTES: usize = 64 * 1024;
 pub(super) struct NativeMold {
     pub(super) spec: NativeSpec,
     pub(super) breaker: Breaker,
+    /// The one way to the outside, for all of them.
+    pub(super) way_out: Arc<NativeOutbound>,
+    /// A file with the authorities their clients trust.
+    pub(super) trusted: PathBuf,
 }
+
+/// A process that was started, and all that ends with it.
+struct Begun {
+    process: Process,
+    line: Line,
+    scratch: TempDir,
+    serving: Serving,
+}
+
+/// Where clients look for the authorities they trust.
+const TRUSTED: [&str; 4] = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "AWS_CA_BUNDLE"];
 
 impl Mold for NativeMold {
     fn grants(&self) -> &Grants {
@@ -59,7 +76,7 @@ impl Mold for NativeMold {
         mut requests: mpsc::Receiver<Request>,
         ready: oneshot::Sender<Result<AgentDescription, StartError>>,
     ) {
-        let (process, mut line, scratch) = match self.begin() {
+        let Begun { process, mut line, scratch, serving } = match self.begin() {
             Ok(begun) => begun,
             Err(source) => {
                 shared.lost("it did not start");
@@ -87,6 +104,7 @@ impl Mold for NativeMold {
                 tracing::error!(seconds, "Instances trap again and again, requests are refused for a while");
             }
         }
+        drop(serving);
         hand_back(requests);
         // What the agent left there may be much.
         tokio::task::spawn_blocking(move || drop(scratch));
@@ -94,16 +112,20 @@ impl Mold for NativeMold {
 }
 
 impl NativeMold {
-    fn begin(&self) -> io::Result<(Process, Line, TempDir)> {
+    fn begin(&self) -> io::Result<Begun> {
         let scratch = tempfile::Builder::new().prefix("scratch-").tempdir_in(&self.spec.scratch)?;
-        let Launched { child, messages, outbound: _, report } = self.launch(scratch.path()).start()?;
-        let process = Process::of(child, report)?;
+        let Launched { child, messages, outbound, report } = self.launch(scratch.path()).start()?;
+        let process = Process::of(child)?;
         messages.set_nonblocking(true)?;
+        let flights = Arc::<Flights>::default();
+        let serving = self.way_out.serve(outbound, Arc::clone(&flights))?;
+        tokio::spawn(report::hear(report, process.id()));
         tracing::info!(process = process.id(), "Process of the agent started");
-        Ok((process, Line::new(UnixStream::from_std(messages)?), scratch))
+        let line = Line::new(UnixStream::from_std(messages)?, flights);
+        Ok(Begun { process, line, scratch, serving })
     }
 
-    fn launch(&self, scratch: &std::path::Path) -> Launch {
+    fn launch(&self, scratch: &Path) -> Launch {
         let NativeSpec { venv, program, package, grants, .. } = &self.spec;
         let mut environment = grants.environment().clone();
         let place = scratch.to_string_lossy().into_owned();
@@ -114,18 +136,21 @@ impl NativeMold {
         environment.insert("HOME".to_owned(), package.to_string_lossy().into_owned());
         environment.insert("VIRTUAL_ENV".to_owned(), venv.directory().to_string_lossy().into_owned());
         environment.entry("LANG".to_owned()).or_insert_with(|| "C.UTF-8".to_owned());
+        for name in TRUSTED {
+            environment.insert(name.to_owned(), self.trusted.to_string_lossy().into_owned());
+        }
         for (name, directory) in grants.data() {
             let name = name.as_str().to_ascii_uppercase().replace('-', "_");
             environment.insert(format!("PAR_DATA_{name}"), directory.value.as_str().to_owned());
         }
-        let own = [package, venv.directory(), program.directory(), venv.python().prefix.as_path()];
+        let own = [package, venv.directory(), program.directory(), venv.python().prefix.as_path(), &self.trusted];
         let data = grants.data().iter().map(|(_, directory)| directory.value.as_str().into());
         Launch {
             python: venv.bin().join("python"),
             arguments: ["-I", "-S", "-B"].map(Into::into).into_iter().chain([program.start().into()]).collect(),
             environment: environment.into_iter().collect(),
             directory: scratch.to_owned(),
-            readable: own.map(std::path::Path::to_owned).into_iter().chain(data).collect(),
+            readable: own.map(Path::to_owned).into_iter().chain(data).collect(),
             writable: grants.scratch().map(|_| scratch.to_owned()).into_iter().collect(),
             limits: *grants.limits(),
         }
@@ -166,10 +191,10 @@ struct Line {
 }
 
 impl Line {
-    fn new(stream: UnixStream) -> Self {
+    fn new(stream: UnixStream, flights: Arc<Flights>) -> Self {
         let (aside, asides) = mpsc::unbounded_channel();
         let (inbox, outbox) = (BytesMut::with_capacity(READ_BYTES), BytesMut::with_capacity(READ_BYTES));
-        Self { stream, inbox, outbox, calls: Calls::new(aside), asides, pings: Vec::new() }
+        Self { stream, inbox, outbox, calls: Calls::new(aside, flights), asides, pings: Vec::new() }
     }
 
     async fn live(

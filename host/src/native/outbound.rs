@@ -78,6 +78,11 @@ impl NativeOutbound {
         Self { outbound, authority }
     }
 
+    /// Returns when every exchange is on the record, or a second has passed.
+    pub async fn recorded(&self) {
+        self.outbound.recorded().await;
+    }
+
     /// Serves what a process asks for over `socket`, the host's end of a [`pair`].
     ///
     /// # Errors

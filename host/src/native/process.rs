@@ -1,11 +1,9 @@
 //! One process of the agent and its whole group: started, ended, reaped.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-use tokio::io::AsyncReadExt as _;
 use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -15,9 +13,6 @@ use super::output;
 
 /// How long the processes of a group have between TERM and KILL.
 const GRACE: Duration = Duration::from_millis(200);
-
-/// Longest report of a confinement. Unit: bytes.
-const LONGEST_REPORT: u64 = 64 * 1024;
 
 /// How long output is still read after the end of a process. What the agent started may hold it open.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
@@ -35,9 +30,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Takes over a process that was started, the leader of its own group.
-    pub(super) fn of(mut child: Child, report: UnixStream) -> io::Result<Self> {
-        report.set_nonblocking(true)?;
-        tokio::spawn(hear_report(tokio::net::UnixStream::from_std(report)?));
+    pub(super) fn of(mut child: Child) -> io::Result<Self> {
         let id = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let group = id.ok_or_else(|| io::Error::other("the process has ended already"))?;
         let ended = ended(group)?;
@@ -85,15 +78,6 @@ impl Process {
     fn signal(&self, signal: Signal) {
         // It fails when nobody is left.
         let _ = kill_process_group(self.group, signal);
-    }
-}
-
-/// Logs what the confinement of a process says of itself.
-async fn hear_report(report: tokio::net::UnixStream) {
-    let mut text = String::new();
-    // What a process that ends leaves half said is of no use.
-    if report.take(LONGEST_REPORT).read_to_string(&mut text).await.is_ok() {
-        tracing::info!(report = text.trim_end(), "Process of the agent confined");
     }
 }
 

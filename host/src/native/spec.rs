@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use par_policy::Grants;
-use par_sandbox::{AgentSpec, AuditSink, RestEntry};
+use par_sandbox::{AgentSpec, AuditSink, OutboundSetup, RestEntry};
 use serde_json::{Value, json};
 
 use super::program::Program;
@@ -25,6 +25,8 @@ pub struct NativeSpec {
     pub agent: AgentSpec,
     /// A directory of the host where those the agent may write to are made.
     pub scratch: PathBuf,
+    /// What its outbound requests are made with.
+    pub outbound: OutboundSetup,
     /// Where every use and every denial is written down.
     pub audit: Arc<dyn AuditSink>,
 }

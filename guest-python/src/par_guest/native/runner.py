@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
@@ -14,12 +15,18 @@ from par_guest import a2a_http, actions, logs, rest, wsgi
 from par_guest.context import current_call
 from par_guest.lifespan import Lifespan
 from par_guest.loading import LoadFailure, use_python_path
-from par_guest.native import http, threads
+from par_guest.native import http, sockets, threads
 from par_guest.native.channel import Channel
 from par_guest.native.frames import A2A, UI, Kind
 
 #: The descriptor of the socket to the host; `host/src/native/launch.rs` says so.
 MESSAGES = 3
+
+#: The descriptor over which connections are asked for.
+OUTBOUND = 4
+
+#: `prctl`: whether other processes of the user may look into this one. Not kept by `exec`.
+PR_SET_DUMPABLE = 4
 
 # As in the sandbox: what was loaded is frozen out of every collection.
 GC_THRESHOLD = 20_000
@@ -184,6 +191,9 @@ def main() -> None:
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     # Whatever the agent starts must not hold the socket open.
     os.set_inheritable(MESSAGES, False)
+    os.set_inheritable(OUTBOUND, False)
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+    sockets.apply(OUTBOUND)
     channel = Channel(socket.socket(fileno=MESSAGES))
     _, _, payload = channel.read()
     logs.install(channel.log)

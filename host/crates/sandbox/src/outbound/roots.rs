@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use base64::Engine as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 
@@ -20,6 +21,37 @@ pub enum Roots {
         /// A directory of files with certificates, named by their hashes.
         directory: Option<PathBuf>,
     },
+}
+
+impl Roots {
+    /// Their certificates in PEM, for a client of the agent's own. Blocks.
+    #[must_use]
+    pub fn to_pem(&self) -> String {
+        let certificates = self.load().certs;
+        certificates.iter().map(|certificate| pem(certificate)).collect()
+    }
+
+    fn load(&self) -> rustls_native_certs::CertificateResult {
+        match self {
+            Self::Platform => rustls_native_certs::load_native_certs(),
+            Self::Files { file, directory } => {
+                rustls_native_certs::load_certs_from_paths(file.as_deref(), directory.as_deref())
+            }
+        }
+    }
+}
+
+fn pem(certificate: &[u8]) -> String {
+    let encoded = base64::engine::general_purpose::STANDARD.encode(certificate);
+    let mut text = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    text + "-----END CERTIFICATE-----\n"
 }
 
 /// The settings of TLS, read when the first connection needs them.
@@ -47,12 +79,7 @@ async fn read(roots: Roots) -> Result<Arc<ClientConfig>, String> {
 }
 
 fn build(roots: &Roots) -> Result<Arc<ClientConfig>, String> {
-    let loaded = match roots {
-        Roots::Platform => rustls_native_certs::load_native_certs(),
-        Roots::Files { file, directory } => {
-            rustls_native_certs::load_certs_from_paths(file.as_deref(), directory.as_deref())
-        }
-    };
+    let loaded = roots.load();
     for error in &loaded.errors {
         tracing::warn!(error = %error, "Certificate authority was not read");
     }
