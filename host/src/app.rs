@@ -231,6 +231,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         Err(error) => return ending.boot_failed(&error.into(), &mut signals).await,
     };
     config.limits = policy.limits.over(config.limits);
+    config.confinement = config.confinement.max(policy.confinement);
     log.limit_agent(config.limits.log_lines_per_second);
     let mut ports = match Ports::open(&config, &health, audit) {
         Ok(ports) => ports,

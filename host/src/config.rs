@@ -19,7 +19,7 @@ pub mod variables;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use par_policy::policy::Native;
+use par_policy::policy::{Confinement, Native};
 use par_policy::{InstanceCount, Limits, MemoryLimit, OutOfRange, RequestTimeout};
 use par_sandbox::Roots;
 
@@ -33,6 +33,7 @@ pub use raw::{Environment, Places, operator_variable, variables_given_to_an_agen
 
 use crate::fetch::FetchSettings;
 use crate::install::InstallSettings;
+use crate::native::confinement::Part;
 use crate::telemetry::Level;
 use mistake::Expected;
 use reader::{Reader, boolean, duration, positive_duration, whole};
@@ -61,6 +62,10 @@ pub struct Config {
     pub policy: Option<PolicySource>,
     /// Whether agents may leave the sandbox where no policy says it.
     pub native: Native,
+    /// Whether native agents run where they cannot be confined completely.
+    pub confinement: Confinement,
+    /// Parts of the confinement that are left out, in tests.
+    pub confinement_without: Vec<Part>,
     /// Whether that policy may only observe.
     pub observing: Observing,
     /// Where the record is kept, if not in the log.
@@ -188,6 +193,8 @@ impl Config {
         let limits = limits(reader, places);
         let policy = reader.optional(&v::PAR_POLICY, PolicySource::parse);
         let native = reader.value(&v::PAR_NATIVE, policy::native);
+        let confinement = reader.value(&v::PAR_CONFINEMENT, policy::confinement);
+        let confinement_without = reader.optional(&v::TEST_CONFINEMENT_WITHOUT, policy::parts);
         let observing = reader.value(&v::PAR_OBSERVE, Observing::parse);
         let audit_file = reader.optional(&v::PAR_AUDIT_FILE, places::directory);
         let a2a_message_bytes = reader.value(&v::A2A_MAX_MESSAGE_BYTES, |text| {
@@ -215,6 +222,8 @@ impl Config {
             limits: limits?,
             policy: policy?,
             native: native?,
+            confinement: confinement?,
+            confinement_without: confinement_without?.unwrap_or_default(),
             observing: observing?,
             audit_file: audit_file?,
             a2a_message_bytes: a2a_message_bytes?,

@@ -11,6 +11,7 @@ pub mod confinement;
 mod drive;
 mod frames;
 pub mod launch;
+mod measured;
 pub mod outbound;
 mod output;
 mod process;

@@ -428,3 +428,48 @@ async fn the_whole_group_of_a_process_ends_with_the_host() {
     gone(&process["pid"]).await;
     gone(&child).await;
 }
+
+/// What of the confinement holds is in the log and on the record, and so is what does not; where all of it is demanded,
+/// an agent without a part of it does not start.
+#[tokio::test]
+async fn a_strict_confinement_starts_no_agent_when_a_part_is_missing() {
+    let policy = |word: &str| format!("version: 1\nnative: allow\nconfinement: {word}\n");
+    let setup = || TestHost::agent(&Package::asgi(MAIN).native()).as_another_user();
+    let about = |host: &RunningHost, start: &str| {
+        let records = host.records().into_iter().filter(|line| *line.detail("capability") == "native");
+        let of_kind = records.filter(|line| line.text_of("target").starts_with(start));
+        of_kind.map(|line| json!([line.detail("target"), line.detail("decision"), line.detail("code")])).collect()
+    };
+    let parts = "session, limits, capabilities, descriptors, calls";
+
+    let mut host =
+        setup().env("PAR_POLICY", policy("available")).env("TEST_CONFINEMENT_WITHOUT", "files").start().await;
+    assert_eq!(host.wait_for_event("Process of the agent confined").await.text_of("parts"), parts);
+    let incomplete = host.wait_for_event("Confinement incomplete").await;
+    assert_eq!([incomplete.text_of("part"), incomplete.text_of("because")], ["files", "left out"]);
+    assert_eq!(host.stop().await, 0);
+    let target = format!("confined: {parts}");
+    let missing =
+        |part: &str, decision: &str, code: Value| json!([format!("not confined: {part}: left out"), decision, code]);
+    let records: Vec<Value> = about(&host, "confined");
+    assert_eq!(records, [json!([target, "allowed", null])]);
+    let records: Vec<Value> = about(&host, "not confined");
+    assert_eq!(records, [missing("files", "allowed", Value::Null), missing("signals", "allowed", Value::Null)]);
+
+    for (name, value) in [("PAR_POLICY", policy("strict")), ("PAR_CONFINEMENT", "strict".to_owned())] {
+        let host = setup().env(name, value).env("TEST_CONFINEMENT_WITHOUT", "files").refused().await;
+
+        let failed = host.wait_for_event("Boot failed").await;
+        let expected = "the confinement of native agents is strict, and `files` cannot be applied: left out";
+        assert_eq!((failed.text_of("error"), failed.text_of("phase")), (expected, "load"));
+        assert!(failed.text_of("hint").contains("`confinement: available`"), "{}", failed.text);
+        let records: Vec<Value> = about(&host, "not confined");
+        assert_eq!(records[0], missing("files", "denied", json!("not_confined")));
+    }
+
+    let host = setup().env("PAR_POLICY", policy("strict")).start().await;
+    assert_eq!(host.get("/process").await.status, 200);
+    let expected = "session, limits, capabilities, descriptors, files, signals, calls";
+    assert_eq!(host.wait_for_event("Process of the agent confined").await.text_of("parts"), expected);
+    assert_eq!(host.events("Confinement incomplete").len(), 0);
+}

@@ -259,6 +259,8 @@ fn native_spec(
         agent: agent_spec(config, &package.manifest),
         scratch: scratch.to_owned(),
         outbound: OutboundSetup::default(),
+        confinement: config.confinement,
+        without: config.confinement_without.clone(),
         audit,
     })
 }

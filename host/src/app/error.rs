@@ -126,6 +126,10 @@ impl BootError {
             Self::Sandbox(StartError::ReadGuest { .. }) => {
                 Some("build it with `just guest`, or set `PAR_GUEST_DIR`".to_owned())
             }
+            Self::Sandbox(StartError::Unconfined { .. }) => Some(
+                "run PAR on a system that has it, or say `confinement: available` in the policy and `PAR_CONFINEMENT`"
+                    .to_owned(),
+            ),
             Self::Bind(_) => {
                 Some("free the port, or choose another with `REST_PORT`, `A2A_PORT` or `UI_PORT`".to_owned())
             }

@@ -108,7 +108,8 @@ async fn work(
 ) -> Result<(), BootError> {
     if let Some((venv, program)) = venv {
         let scratch = tempfile::tempdir().map_err(BootError::System)?;
-        native::compile(&venv, &program, &config.limits, scratch.path()).await.map_err(BootError::System)?;
+        let compiled = native::compile(&venv, &program, &config.limits, config.confinement, scratch.path());
+        compiled.await.map_err(BootError::System)?;
     }
     if let Some(layer) = layer {
         let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits, audit).await?;

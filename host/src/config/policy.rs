@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use par_policy::policy::Native;
+use par_policy::policy::{Confinement, Native};
 
 use super::mistake::Expected;
 use super::places;
+use crate::native::confinement::Part;
 
 /// Where the operator's policy is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,23 @@ pub(super) fn native(text: &str) -> Result<Native, Expected> {
         "refuse" => Ok(Native::Refuse),
         _ => Err(Expected::new("`allow` or `refuse`")),
     }
+}
+
+/// Reads `PAR_CONFINEMENT`: whether native agents run where they cannot be confined completely.
+pub(super) fn confinement(text: &str) -> Result<Confinement, Expected> {
+    match text {
+        "available" => Ok(Confinement::Available),
+        "strict" => Ok(Confinement::Strict),
+        _ => Err(Expected::new("`available` or `strict`")),
+    }
+}
+
+/// Reads `TEST_CONFINEMENT_WITHOUT`: parts of the confinement that are left out, separated by commas.
+pub(super) fn parts(text: &str) -> Result<Vec<Part>, Expected> {
+    let part = |word: &str| {
+        serde_json::from_value(serde_json::Value::from(word)).map_err(|_| Expected::new("parts of the confinement"))
+    };
+    text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(part).collect()
 }
 
 #[cfg(test)]

@@ -155,6 +155,8 @@ variables! {
         "Whether a policy may say `mode: observe`. Production images refuse it.";
     PAR_NATIVE = Value("allow"), "allow or refuse",
         "Without a policy: whether an agent with native code nobody built for the sandbox runs outside of it. Production images refuse it.";
+    PAR_CONFINEMENT = Value("available"), "available or strict",
+        "Whether native agents run where a part of what confines them cannot be applied. With `strict` they do not, whatever the policy says.";
     PAR_AUDIT_FILE = Unset, "file",
         "Where the use and the denial of capabilities is recorded, instead of the log. Made with mode 0600, appended to.";
     A2A_MAX_MESSAGE_BYTES = Value("4194304"), "bytes",
@@ -190,6 +192,8 @@ variables! {
 
     TEST_BOOT_DELAY_MS or BOOT_TEST_DELAY_MS = Value("0"), "ms",
         "For tests: time to wait before ready.";
+    TEST_CONFINEMENT_WITHOUT = Unset, "parts, separated by commas",
+        "For tests: parts of the confinement of native agents that are left out.";
 }
 
 /// Variables of earlier runtimes. They may be set; PAR does not read them.

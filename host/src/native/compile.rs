@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use par_policy::Limits;
+use par_policy::policy::Confinement;
 
 use super::launch::{Launch, Launched};
 use super::process::Process;
@@ -18,6 +19,9 @@ use crate::install::Venv;
 /// Longest time for all of it. Nobody waits for it; it must only have an end.
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// Largest file of bytecode. Unit: bytes.
+const LARGEST_FILE: u64 = 1 << 30;
+
 /// How far behind the requests of the agent, as other housekeeping.
 const NICENESS: i32 = 10;
 
@@ -25,7 +29,13 @@ const NICENESS: i32 = 10;
 ///
 /// # Errors
 /// When no process can be started, or the cache not be written to.
-pub async fn compile(venv: &Venv, program: &Program, limits: &Limits, scratch: &Path) -> io::Result<bool> {
+pub async fn compile(
+    venv: &Venv,
+    program: &Program,
+    limits: &Limits,
+    confinement: Confinement,
+    scratch: &Path,
+) -> io::Result<bool> {
     let Some(alone) = venv.begin_compiling()? else { return Ok(false) };
     let site_packages = venv.site_packages();
     // Sources never change here, so nobody needs to compare their times.
@@ -37,11 +47,14 @@ pub async fn compile(venv: &Venv, program: &Program, limits: &Limits, scratch: &
         directory: scratch.to_owned(),
         readable: [venv.directory(), program.directory(), venv.python().prefix.as_path()].map(Path::to_owned).into(),
         writable: vec![site_packages],
+        largest_file: LARGEST_FILE,
         limits: *limits,
+        confinement,
+        without: Vec::new(),
     };
     let Launched { child, report, .. } = launch.start()?;
     let process = Process::of(child)?;
-    tokio::spawn(report::hear(report, process.id()));
+    report::hear(report, process.id()).await;
     process.be_nice(NICENESS);
     let in_time = tokio::time::timeout(LONGEST, process.ended()).await.is_ok();
     let status = process.end(Duration::ZERO).await;

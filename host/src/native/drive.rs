@@ -3,6 +3,7 @@
 //! One task owns the socket, the calls and the process. Nothing it waits for can be held up by the process.
 
 use std::io;
+use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use std::time::Duration;
 use bytes::{BufMut as _, BytesMut};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
-use par_policy::AuditEvent;
-use par_policy::{DenialCode, Grants};
+use par_policy::policy::Confinement;
+use par_policy::{AuditEvent, Capability, Denial, DenialCode, Grants};
 use par_sandbox::{AgentDescription, AuditRecord, AuditSink, Breaker, Mold, Request, Shared, StartError, hand_back};
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -20,12 +21,13 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 
 use super::calls::{Aside, Calls, Failure};
+use super::confinement::Missing;
 use super::frames::{self, Frame, From, To};
 use super::launch::{Launch, Launched};
 use super::outbound::{Flights, NativeOutbound, Serving};
 use super::process::Process;
 use super::spec::NativeSpec;
-use super::{output, report};
+use super::{measured, output, report};
 
 /// Bytes that wait for a process to read them; no new requests come in meanwhile.
 const MOST_WAITING: usize = 8 << 20;
@@ -52,6 +54,7 @@ struct Begun {
     line: Line,
     scratch: TempDir,
     serving: Serving,
+    report: StdStream,
 }
 
 /// Where clients look for the authorities they trust.
@@ -76,7 +79,7 @@ impl Mold for NativeMold {
         mut requests: mpsc::Receiver<Request>,
         ready: oneshot::Sender<Result<AgentDescription, StartError>>,
     ) {
-        let Begun { process, mut line, scratch, serving } = match self.begin() {
+        let Begun { process, mut line, scratch, serving, report } = match self.begin() {
             Ok(begun) => begun,
             Err(source) => {
                 shared.lost("it did not start");
@@ -84,17 +87,33 @@ impl Mold for NativeMold {
                 return;
             }
         };
-        let ended = line.live(&self.spec, &process, &shared, &mut requests, ready).await;
+        let ended = tokio::select! {
+            () = shared.killed() => End::Killed,
+            confined = self.confined(report, process.id()) => match confined {
+                Ok(()) => line.live(&self.spec, &process, scratch.path(), &shared, &mut requests, ready).await,
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    End::Refused
+                }
+            },
+        };
         let number = process.id();
         let (cause, patience) = match &ended {
             End::Stopped => ("it ended", LINGER),
             End::Killed => ("it was ended", Duration::ZERO),
             End::Refused => ("it did not start", LINGER),
+            End::Full => ("its scratch directory was full", Duration::ZERO),
             End::Lost(cause) => (cause.as_str(), Duration::ZERO),
         };
         shared.lost(cause);
         line.calls.lose(&cause.into());
         let status = process.end(patience).await;
+        if let (End::Full, Some(quota)) = (&ended, self.spec.grants.scratch()) {
+            tracing::error!(process = number, "Process of the agent ended: its scratch directory was full");
+            let denial = Denial::by_rule(DenialCode::ScratchFull, "the scratch directory is full", quota.rule.clone());
+            let event = AuditEvent::denied(Capability::Files, Grants::scratch_path(), &denial);
+            self.spec.audit.record(AuditRecord::at_once(event, None));
+        }
         if let End::Lost(cause) = &ended {
             tracing::error!(process = number, cause, status, "Process of the agent lost");
             let event = AuditEvent::limit(DenialCode::InstanceTrapped, None, "a process");
@@ -112,6 +131,21 @@ impl Mold for NativeMold {
 }
 
 impl NativeMold {
+    /// Hears what became of the confinement of a process, before it becomes the agent's Python.
+    async fn confined(&self, report: StdStream, process: i32) -> Result<(), StartError> {
+        let Some(report) = report::hear(report, process).await else { return Ok(()) };
+        let rule = self.spec.confinement;
+        for event in report::on_record(&report, rule) {
+            self.spec.audit.record(AuditRecord::at_once(event, None));
+        }
+        match report.missing.into_iter().next() {
+            Some(Missing { part, because }) if rule == Confinement::Strict => {
+                Err(StartError::Unconfined { part: part.as_str(), because })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn begin(&self) -> io::Result<Begun> {
         let scratch = tempfile::Builder::new().prefix("scratch-").tempdir_in(&self.spec.scratch)?;
         let Launched { child, messages, outbound, report } = self.launch(scratch.path()).start()?;
@@ -119,10 +153,9 @@ impl NativeMold {
         messages.set_nonblocking(true)?;
         let flights = Arc::<Flights>::default();
         let serving = self.way_out.serve(outbound, Arc::clone(&flights))?;
-        tokio::spawn(report::hear(report, process.id()));
         tracing::info!(process = process.id(), "Process of the agent started");
         let line = Line::new(UnixStream::from_std(messages)?, flights);
-        Ok(Begun { process, line, scratch, serving })
+        Ok(Begun { process, line, scratch, serving, report })
     }
 
     fn launch(&self, scratch: &Path) -> Launch {
@@ -152,7 +185,10 @@ impl NativeMold {
             directory: scratch.to_owned(),
             readable: own.map(Path::to_owned).into_iter().chain(data).collect(),
             writable: grants.scratch().map(|_| scratch.to_owned()).into_iter().collect(),
+            largest_file: grants.scratch().map_or(0, |quota| quota.value.bytes()),
             limits: *grants.limits(),
+            confinement: self.spec.confinement,
+            without: self.spec.without.clone(),
         }
     }
 }
@@ -163,6 +199,8 @@ enum End {
     Stopped,
     /// Somebody wanted it ended.
     Killed,
+    /// It keeps more in its scratch directory than it may.
+    Full,
     /// The agent does not load; who waits for it was told.
     Refused,
     /// It ended by itself, or broke the protocol.
@@ -201,12 +239,17 @@ impl Line {
         &mut self,
         spec: &NativeSpec,
         process: &Process,
+        scratch: &Path,
         shared: &Shared,
         requests: &mut mpsc::Receiver<Request>,
         ready: oneshot::Sender<Result<AgentDescription, StartError>>,
     ) -> End {
-        let spec = spec.to_json().to_string();
-        frames::put(&mut self.outbox, To::Load, 0, |payload| payload.put_slice(spec.as_bytes()));
+        let load = spec.to_json().to_string();
+        frames::put(&mut self.outbox, To::Load, 0, |payload| payload.put_slice(load.as_bytes()));
+        let mut measuring = tokio::time::interval(measured::EVERY);
+        let quota = spec.grants.scratch().map(|quota| quota.value.bytes());
+        let mut full = std::pin::pin!(measured::full(scratch, quota));
+        measuring.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ready = Some(ready);
         let mut stopping = false;
         let mut leaving = FuturesUnordered::new();
@@ -224,7 +267,12 @@ impl Line {
                 () = shared.killed() => return End::Killed,
                 readiness = self.stream.ready(interest) => {
                     if readiness.is_ok_and(|readiness| readiness.is_readable() || readiness.is_read_closed()) {
+                        let is_loading = ready.is_some();
                         match self.read(&mut ready) {
+                            Ok(true) if is_loading && ready.is_none() => {
+                                shared.holds(measured::memory(process.id()).unwrap_or(0));
+                                shared.is_ready();
+                            }
                             Ok(true) => {}
                             Ok(false) if stopping => return End::Stopped,
                             Ok(false) => return End::Lost("it closed its socket".to_owned()),
@@ -255,6 +303,10 @@ impl Line {
                         frames::put(&mut self.outbox, To::Gone, call, |_| {});
                     }
                 }
+                _ = measuring.tick(), if ready.is_none() => {
+                    shared.holds(measured::memory(process.id()).unwrap_or(0));
+                }
+                () = &mut full => return End::Full,
                 () = process.ended() => {
                     // What it said last is still in the socket.
                     return match self.read(&mut ready) {

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use command_fds::{CommandFdExt as _, FdMapping};
-use par_policy::Limits;
+use par_policy::{Limits, policy};
 use tokio::process::{Child, Command};
 
-use super::confinement::{ConfinedLimits, Confinement, GIVEN};
+use super::confinement::{ConfinedLimits, Confinement, GIVEN, Part};
 use super::outbound::pair;
 
 /// The descriptor of the child over which requests and responses go: a stream socket.
@@ -23,9 +23,6 @@ pub const OUTBOUND: i32 = 4;
 /// The descriptor of the child on which its confinement says, in one JSON line, what could not be applied. A stream
 /// socket; it is closed before Python starts.
 pub const REPORT: i32 = 5;
-
-/// Largest file in a scratch directory. Unit: bytes.
-const LARGEST_FILE: u64 = 1 << 30;
 
 /// Everything a process of an agent is started with.
 #[derive(Debug, Clone)]
@@ -43,8 +40,14 @@ pub struct Launch {
     pub readable: Vec<PathBuf>,
     /// Directories it may write to.
     pub writable: Vec<PathBuf>,
+    /// Largest file it may write there. Unit: bytes.
+    pub largest_file: u64,
     /// What the system holds it to.
     pub limits: Limits,
+    /// Whether it runs where a part of its confinement cannot be applied.
+    pub confinement: policy::Confinement,
+    /// Parts of it that are left out, in tests.
+    pub without: Vec<Part>,
 }
 
 /// A process that was started, and the host's ends of what it inherited.
@@ -99,9 +102,9 @@ impl Launch {
             writable: self.writable.clone(),
             keep: vec![MESSAGES, OUTBOUND],
             report: REPORT,
-            limits: ConfinedLimits::of(&self.limits, self.writable.first().map(|_| LARGEST_FILE)),
-            strict: false,
-            without: Vec::new(),
+            limits: ConfinedLimits::of(&self.limits, self.writable.first().map(|_| self.largest_file)),
+            strict: self.confinement == policy::Confinement::Strict,
+            without: self.without.clone(),
         }
     }
 }

@@ -2,27 +2,42 @@
 
 use std::os::unix::net::UnixStream as StdStream;
 
+use par_policy::AuditEvent;
+use par_policy::policy::Confinement;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 
-use super::confinement::Report;
+use super::confinement::{Missing, Part, Report};
+use crate::telemetry::events;
 
 /// Longest report. Unit: bytes.
 const REPORT_BYTES: u64 = 16 * 1024;
 
-/// Reads the report of a process and logs what does not hold.
-pub(super) async fn hear(stream: StdStream, process: i32) {
+/// Reads the report of a process and logs what holds and what does not. `None` when it ended before it had said it.
+pub(super) async fn hear(stream: StdStream, process: i32) -> Option<Report> {
+    stream.set_nonblocking(true).ok()?;
     let mut line = Vec::new();
-    let opened = stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream));
-    if let Ok(stream) = opened {
-        // A process that ends meanwhile has said what it could.
-        let _ = stream.take(REPORT_BYTES).read_to_end(&mut line).await;
-    }
+    // A process that ends meanwhile has said what it could.
+    let _ = UnixStream::from_std(stream).ok()?.take(REPORT_BYTES).read_to_end(&mut line).await;
     let Ok(report) = serde_json::from_slice::<Report>(&line) else {
         tracing::warn!(process, "Confinement unknown");
-        return;
+        return None;
     };
-    for missing in report.missing {
-        tracing::warn!(process, part = missing.part.as_str(), because = missing.because, "Confinement incomplete");
+    tracing::info!(process, parts = words(&report), "{}", events::PROCESS_CONFINED);
+    for Missing { part, because } in &report.missing {
+        tracing::warn!(process, part = part.as_str(), because, "{}", events::CONFINEMENT_INCOMPLETE);
     }
+    Some(report)
+}
+
+/// The same for the record.
+pub(super) fn on_record(report: &Report, rule: Confinement) -> Vec<AuditEvent> {
+    let missing =
+        report.missing.iter().map(|missing| AuditEvent::not_confined(missing.part.as_str(), &missing.because, rule));
+    std::iter::once(AuditEvent::confined(&words(report))).chain(missing).collect()
+}
+
+/// The parts that hold.
+fn words(report: &Report) -> String {
+    report.applied.iter().map(|part| Part::as_str(*part)).collect::<Vec<_>>().join(", ")
 }

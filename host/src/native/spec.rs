@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use par_policy::Grants;
+use par_policy::policy::Confinement;
 use par_sandbox::{AgentSpec, AuditSink, OutboundSetup, RestEntry};
 use serde_json::{Value, json};
 
+use super::confinement::Part;
 use super::program::Program;
 use crate::install::Venv;
 
@@ -27,6 +29,10 @@ pub struct NativeSpec {
     pub scratch: PathBuf,
     /// What its outbound requests are made with.
     pub outbound: OutboundSetup,
+    /// Whether its processes run where a part of their confinement cannot be applied.
+    pub confinement: Confinement,
+    /// Parts of it that are left out, in tests.
+    pub without: Vec<Part>,
     /// Where every use and every denial is written down.
     pub audit: Arc<dyn AuditSink>,
 }

@@ -58,6 +58,10 @@ pub const DEPENDENCIES_COMPILED: &str = "Dependencies compiled";
 pub const PACKAGE_LOADED: &str = "Package loaded successfully";
 /// The agent needs native code nobody built for the sandbox.
 pub const OUTSIDE_SANDBOX: &str = "Agent runs outside the sandbox";
+/// A process of a native agent is confined, and by what.
+pub const PROCESS_CONFINED: &str = "Process of the agent confined";
+/// A part of its confinement could not be applied.
+pub const CONFINEMENT_INCOMPLETE: &str = "Confinement incomplete";
 /// The package was refused.
 pub const PACKAGE_FAILED: &str = "Failed to load package";
 /// The policy is wrong, or the package asks for more than it allows.

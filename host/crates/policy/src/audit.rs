@@ -1,5 +1,6 @@
 //! One use of a capability, or one denial, as a value. Who writes it down is not decided here.
 
+use crate::policy::Confinement;
 use crate::{Denial, DenialCode, Granted, Origin, RuleId};
 
 /// What was used or denied.
@@ -112,6 +113,32 @@ impl AuditEvent {
             rule: Some(RuleId::new("native")),
             origin: Some(origin),
             code: None,
+        }
+    }
+
+    /// A process of a native agent is confined; `parts` says by what.
+    #[must_use]
+    pub fn confined(parts: &str) -> Self {
+        Self {
+            capability: Capability::Native,
+            decision: Decision::Allowed,
+            target: format!("confined: {parts}"),
+            rule: Some(RuleId::new("confinement")),
+            origin: Some(Origin::Unasked),
+            code: None,
+        }
+    }
+
+    /// A `part` of the confinement of a native agent could not be applied, `because` of the system. Denied where the
+    /// policy wants all of it.
+    #[must_use]
+    pub fn not_confined(part: &str, because: &str, rule: Confinement) -> Self {
+        let event = Self { target: format!("not confined: {part}: {because}"), ..Self::confined("") };
+        match rule {
+            Confinement::Available => event,
+            Confinement::Strict => {
+                Self { decision: Decision::Denied, origin: None, code: Some(DenialCode::NotConfined), ..event }
+            }
         }
     }
 

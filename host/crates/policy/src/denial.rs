@@ -128,6 +128,8 @@ codes! {
     FileNotGranted = "file_not_granted",
     /// Writing to what is read-only.
     ReadOnly = "read_only",
+    /// A part of the confinement of a native agent cannot be applied, and the policy wants all of it.
+    NotConfined = "not_confined",
 }
 
 impl DenialCode {

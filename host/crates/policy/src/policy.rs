@@ -198,6 +198,16 @@ pub enum Native {
     Distributions(BTreeSet<String>),
 }
 
+/// `confinement`: whether native agents run where a part of what confines them cannot be applied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Confinement {
+    /// They run with what the system offers; what is missing is in the log and on the record.
+    #[default]
+    Available,
+    /// They do not run.
+    Strict,
+}
+
 /// What the operator decides. The default grants and allows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -209,6 +219,8 @@ pub struct Policy {
     pub deny: Deny,
     /// `native`.
     pub native: Native,
+    /// `confinement`.
+    pub confinement: Confinement,
     /// `limits`: what every package runs under, and the most it can ask for.
     pub limits: LimitSettings,
     /// `mode`.

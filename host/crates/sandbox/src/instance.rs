@@ -94,6 +94,28 @@ impl Shared {
         self.retired.load(Ordering::Acquire)
     }
 
+    /// From here on what it holds more counts as growth.
+    pub fn is_ready(&self) {
+        self.memory.is_ready();
+    }
+
+    /// What it holds, where that is measured from outside. Unit: bytes.
+    pub fn holds(&self, bytes: usize) {
+        self.memory.holds(bytes);
+        if self.memory.has_grown() && !self.is_retired() {
+            self.retire();
+        }
+    }
+
+    /// Takes it out of service. It ends with its last caller.
+    fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
+        self.retire_changed.notify_one();
+        if self.live.load(Ordering::Acquire) == 0 {
+            self.kill("it was replaced");
+        }
+    }
+
     /// Ends the instance now, whatever its guest does.
     pub(crate) fn kill(&self, cause: &str) {
         self.lost(cause);
@@ -230,11 +252,7 @@ impl Instance {
 
     /// Takes the instance out of service. It ends with its last caller.
     pub(crate) fn retire(&self) {
-        self.shared.retired.store(true, Ordering::Release);
-        self.shared.retire_changed.notify_one();
-        if self.live() == 0 {
-            self.shared.kill("it was replaced");
-        }
+        self.shared.retire();
     }
 
     /// Returns when the instance was taken out of service.

@@ -23,6 +23,11 @@ impl Memory {
         Self { held: AtomicUsize::new(0), ready: AtomicUsize::new(usize::MAX), most_growth }
     }
 
+    /// What was measured.
+    pub(crate) fn holds(&self, bytes: usize) {
+        self.held.store(bytes, Ordering::Relaxed);
+    }
+
     /// From here on it counts.
     pub(crate) fn is_ready(&self) {
         self.ready.store(self.held.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -77,6 +77,14 @@ pub enum StartError {
         /// The traceback, for the log only.
         traceback: String,
     },
+    /// A part of what confines a native agent cannot be applied, and the policy wants all of it.
+    #[error("the confinement of native agents is strict, and `{part}` cannot be applied: {because}")]
+    Unconfined {
+        /// The part.
+        part: &'static str,
+        /// What the system said.
+        because: String,
+    },
     /// A process of the agent could not be started.
     #[error("a process of the agent could not be started")]
     Process(#[source] std::io::Error),

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use par_policy::Mode;
 use par_policy::name::{DataName, DataPath, VariableName};
-use par_policy::policy::{Allow, Deny, Grant, Line, Native, Policy, PolicySecret, SecretSource, VariableSource};
+use par_policy::policy::{
+    Allow, Confinement, Deny, Grant, Line, Native, Policy, PolicySecret, SecretSource, VariableSource,
+};
 
 use super::PolicyError;
 use super::entries::{
@@ -30,13 +32,14 @@ pub fn parse_policy(bytes: &[u8], file: &str) -> Result<Policy, PolicyError> {
 }
 
 fn policy(root: &Section<'_>) -> Result<Policy, ManifestError> {
-    root.only(&["allow", "deny", "grant", "limits", "mode", "native", "version"])?;
+    root.only(&["allow", "confinement", "deny", "grant", "limits", "mode", "native", "version"])?;
     version(root, true)?;
     Ok(Policy {
         grant: root.section_or_absent("grant")?.map(|section| grant(&section)).transpose()?.unwrap_or_default(),
         allow: root.section_or_absent("allow")?.map(|section| allow(&section)).transpose()?.unwrap_or_default(),
         deny: root.section_or_absent("deny")?.map(|section| deny(&section)).transpose()?.unwrap_or_default(),
         native: native(root)?,
+        confinement: confinement(root)?,
         limits: limits(root)?,
         mode: mode(root)?,
     })
@@ -184,6 +187,15 @@ fn native(root: &Section<'_>) -> Result<Native, ManifestError> {
             Ok(Native::Distributions(names))
         }
         _ => Err(wrong_type("native", node, expected)),
+    }
+}
+
+fn confinement(root: &Section<'_>) -> Result<Confinement, ManifestError> {
+    let Some(node) = root.get("confinement") else { return Ok(Confinement::Available) };
+    match &node.value {
+        Value::Text(word) if word == "available" => Ok(Confinement::Available),
+        Value::Text(word) if word == "strict" => Ok(Confinement::Strict),
+        _ => Err(wrong_type("confinement", node, "`available` or `strict`")),
     }
 }
 

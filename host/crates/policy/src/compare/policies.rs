@@ -6,7 +6,7 @@ use super::list::Collected;
 use super::{Area, Change, Direction, Side};
 use crate::name::{DataName, DataPath, VariableName, VariablePattern};
 use crate::outbound::{AddressRange, OutboundRule};
-use crate::policy::{Line, Native, Policy, PolicySecret, ScratchLimit, VariableSource};
+use crate::policy::{Confinement, Line, Native, Policy, PolicySecret, ScratchLimit, VariableSource};
 use crate::{LimitKey, Limits, Mode, RuleId};
 
 const GRANTS: &str = "grants";
@@ -116,6 +116,27 @@ impl Comparison<'_> {
         let random = [old.grant.random.as_ref(), new.grant.random.as_ref()];
         self.of(Area::Determinism, GRANTS).fixed(random, "seed of random numbers");
         native(&mut self.of(Area::Native, ALLOWS), &old.native, &new.native);
+        match (old.confinement, new.confinement) {
+            (Confinement::Available, Confinement::Strict) => {
+                let sentence = "now refuses native agents that cannot be confined completely".to_owned();
+                self.of(Area::Native, ALLOWS).note(
+                    Direction::Narrowed,
+                    Side::New,
+                    &RuleId::new("confinement"),
+                    sentence,
+                );
+            }
+            (Confinement::Strict, Confinement::Available) => {
+                let sentence = "now runs native agents with what confinement there is".to_owned();
+                self.of(Area::Native, ALLOWS).note(
+                    Direction::Widened,
+                    Side::New,
+                    &RuleId::new("confinement"),
+                    sentence,
+                );
+            }
+            (Confinement::Available, Confinement::Available) | (Confinement::Strict, Confinement::Strict) => {}
+        }
         let direction = match (old.mode, new.mode) {
             (Mode::Enforce, Mode::Observe) => Direction::Widened,
             (Mode::Observe, Mode::Enforce) => Direction::Narrowed,
