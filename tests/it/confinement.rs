@@ -23,7 +23,7 @@ const ORDINARY: u32 = 61_234;
 
 /// Whoever runs PAR.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum User {
+pub(crate) enum User {
     Ordinary,
     Root,
 }
@@ -119,7 +119,7 @@ fn open_to_all(directory: &Path) {
 }
 
 /// What the agent may do in any case.
-const USES: [&str; 9] = [
+pub(crate) const USES: [&str; 9] = [
     "pair of stream sockets",
     "signal to itself",
     "signal to its own group",
@@ -167,7 +167,7 @@ const WITHOUT_LANDLOCK: [(&str, &str); 4] = [
 const OF_THE_SAME_USER: [&str; 3] =
     ["read the file of another agent", "write beside the scratch directory", "change its own package"];
 
-fn expected(attempt: &str, user: User, landlock: bool) -> &'static str {
+pub(crate) fn expected(attempt: &str, user: User, landlock: bool) -> &'static str {
     if USES.contains(&attempt) || (!landlock && user == User::Ordinary && OF_THE_SAME_USER.contains(&attempt)) {
         return "done";
     }
@@ -193,7 +193,7 @@ async fn holds(landlock: bool) {
     }
 }
 
-fn pretty(got: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, user: User) {
+pub(crate) fn pretty(got: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, user: User) {
     let wrong: Vec<_> = got.iter().filter(|(name, outcome)| wanted[*name] != **outcome).collect();
     assert!(
         wrong.is_empty(),

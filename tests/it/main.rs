@@ -40,6 +40,7 @@ mod metrics;
 mod models;
 mod native;
 mod outbound;
+mod outside;
 mod packages;
 mod platform;
 mod progress;

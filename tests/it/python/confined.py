@@ -1,4 +1,5 @@
-"""What a hostile agent tries once it runs as native code; prints each attempt and what came of it, as JSON.
+"""What a hostile agent tries once it runs as native code; prints each attempt and what came of it, as JSON, or is
+asked by `attempts.py`.
 
 Everything goes through the C library, as an extension would: no Python stands in the way.
 """
@@ -117,13 +118,29 @@ def checked(result):
     return result
 
 
+class Address(ctypes.Structure):
+    """`sockaddr_in`."""
+
+    _fields_ = (
+        ("family", ctypes.c_uint16),
+        ("port", ctypes.c_uint16),
+        ("host", ctypes.c_uint8 * 4),
+        ("rest", ctypes.c_uint8 * 8),
+    )
+
+
 def connects(host, port):
-    with socket.socket() as opened:
-        opened.connect((host, port))
+    opened = libc("socket", socket.AF_INET, socket.SOCK_STREAM, 0)
+    try:
+        parts = (ctypes.c_uint8 * 4)(*(int(part) for part in host.split(".")))
+        address = Address(socket.AF_INET, socket.htons(port), parts)
+        libc("connect", opened, ctypes.byref(address), ctypes.sizeof(address))
+    finally:
+        os.close(opened)
 
 
 def opens(family, kind=socket.SOCK_STREAM, protocol=0):
-    return lambda: socket.socket(family, kind, protocol).close()
+    return lambda: os.close(libc("socket", int(family), int(kind), protocol))
 
 
 def reads(path):
@@ -362,7 +379,10 @@ def outcome(attempt):
     return "done"
 
 
-if hasattr(signal, "SIGXFSZ"):
+def every():
+    return {name: outcome(attempt) for name, attempt in (USES | ATTEMPTS).items()}
+
+
+if __name__ == "__main__":
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-every = {name: outcome(attempt) for name, attempt in (USES | ATTEMPTS).items()}
-json.dump(every, sys.stdout)
+    json.dump(every(), sys.stdout)

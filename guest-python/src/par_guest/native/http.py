@@ -296,6 +296,6 @@ def failure(reason: str, error: BaseException) -> dict[str, str]:
 def start(loop: asyncio.AbstractEventLoop) -> Callable[[Any], asyncio.Task[None]]:
     """How a call is begun on this loop: at once, where the version of Python can do that."""
     factory = getattr(asyncio, "eager_task_factory", None)  # from Python 3.12 on
-    if factory is None or "uvloop" in type(loop).__module__:
+    if factory is None:
         return loop.create_task
     return lambda coroutine: asyncio.Task(coroutine, loop=loop, eager_start=True)

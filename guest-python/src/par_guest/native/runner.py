@@ -208,21 +208,13 @@ def main() -> None:
     except BaseException as error:
         channel.send_json(Kind.REFUSED, http.failure("import-failed", error))
         return
-    with asyncio.Runner(loop_factory=new_loop) as runner:
+    # Not that of `uvloop`, whose sockets are libuv's own: this process has none but those of `sockets`.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(_serve(channel, agent, description))
 
 
 async def _serve(channel: Channel, agent: Agent, description: dict[str, Any]) -> None:
     await Server(channel, agent).serve(description)
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """The loop of `uvloop` where the agent has it installed, else Python's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    return uvloop.new_event_loop()
 
 
 def refusal(error: LoadFailure) -> dict[str, str]:
