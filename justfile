@@ -112,6 +112,11 @@ bench-outbound: build guest
     cargo build {{ cargo_flags }} --bin par-bench
     "$CARGO_TARGET_DIR/release/par-bench" --outbound --results target/bench-outbound.json
 
+# Measures a numpy agent outside the sandbox beside uvicorn with the same versions; wants a quiet machine.
+bench-native: tools build guest
+    cargo build {{ cargo_flags }} --bin par-bench
+    PAR_UV="$(python3 .ci/tools.py uv)/bin/uv" "$CARGO_TARGET_DIR/release/par-bench" --native "$(python3 .ci/tools.py uvicorn)/bin/python" --results target/bench-native.json
+
 # Measures installing thirty wheels beside uv and pip; fetches the wheels first.
 bench-install: tools build guest
     cargo build {{ cargo_flags }} --bin par-bench

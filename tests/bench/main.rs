@@ -9,6 +9,7 @@ mod imports;
 mod install;
 mod load;
 mod memory;
+mod native;
 mod outbound;
 mod race;
 mod servers;
@@ -72,6 +73,8 @@ fn main() -> ExitCode {
         ["--unpack", "--results", results] => unpack(&Effort::full(), results),
         ["--uvicorn", python, "--results", results] => measure(&Effort::full(), python, results),
         ["--uvicorn", python, "--results", results, "--quick"] => measure(&Effort::quick(), python, results),
+        ["--native", python, "--results", results] => measure_native(&Effort::full(), python, results),
+        ["--native", python, "--results", results, "--quick"] => measure_native(&Effort::quick(), python, results),
         ["--fetch", "--results", results] => fetch(FETCH_ROUNDS, results),
         ["--outbound", "--results", results] => measure_outbound(&Effort::full(), results),
         ["--install", uv, "--pip", python, "--results", results] => {
@@ -83,7 +86,7 @@ fn main() -> ExitCode {
         ["--imports", uv, "--python", python, "--results", results, "--quick"] => {
             imports::measure(uv, python.as_ref(), 2, results)
         }
-        _ => Err("usage: par-bench (--uvicorn PYTHON | --unpack | --fetch | --outbound | --install UV --pip PYTHON | --imports UV --python PYTHON) --results FILE [--quick]"
+        _ => Err("usage: par-bench (--uvicorn PYTHON | --native PYTHON | --unpack | --fetch | --outbound | --install UV --pip PYTHON | --imports UV --python PYTHON) --results FILE [--quick]"
             .into()),
     };
     match outcome {
@@ -112,6 +115,16 @@ fn measure(effort: &Effort, python: &str, results: &str) -> Outcome<()> {
     memory(&site, &mut figures)?;
     outbound::measure(effort, &mut figures)?;
     unpack::measure(effort.rounds, &mut figures)?;
+    figures.print();
+    figures.write(results)
+}
+
+/// The native backend alone.
+fn measure_native(effort: &Effort, python: &str, results: &str) -> Outcome<()> {
+    let python = PathBuf::from(python);
+    let site = Site::new(python.clone())?;
+    let mut figures = Figures::new();
+    native::measure(&site, &python, effort, &mut figures)?;
     figures.print();
     figures.write(results)
 }

@@ -124,6 +124,15 @@ impl Site {
         self.start(command, "uvicorn", port, "/orders/7")
     }
 
+    /// The numpy agent, installed into `cache` for the interpreter uvicorn runs on.
+    pub(crate) fn native<'a>(&'a self, python: &Path, cache: &'a Path) -> Outcome<Native<'a>> {
+        let python = fs_err::canonicalize(python)?;
+        let mut native = Native { site: self, cache, python, site_packages: PathBuf::new() };
+        drop(native.par(1, Cores::All)?);
+        native.site_packages = native.found()?;
+        Ok(native)
+    }
+
     /// One route of axum, in a process of its own.
     pub(crate) fn axum(&self, cores: Cores) -> Outcome<Server> {
         let port = free_port()?;
@@ -152,6 +161,58 @@ impl Site {
     }
 }
 
+/// The numpy agent and uvicorn, with one virtual environment for both.
+pub(crate) struct Native<'a> {
+    site: &'a Site,
+    cache: &'a Path,
+    python: PathBuf,
+    /// Where PAR installed what the agent requires.
+    site_packages: PathBuf,
+}
+
+impl Native<'_> {
+    /// PAR with so many processes of the agent.
+    pub(crate) fn par(&self, processes: usize, cores: Cores) -> Outcome<Server> {
+        let [rest, a2a, ui] = [free_port()?, free_port()?, free_port()?];
+        let mut command = command(&self.site.par, cores);
+        command.arg("run").arg(self.site.here.join("agents/numbers"));
+        command.env("AGENT_APP_ID", "bench").env("LOG_LEVEL", "warning");
+        command.env("REST_PORT", rest.to_string()).env("A2A_PORT", a2a.to_string()).env("UI_PORT", ui.to_string());
+        command.env("PAR_INSTANCES", processes.to_string()).env("PAR_NATIVE", "allow");
+        command.env("PAR_PYTHON", &self.python).env("PAR_CACHE_DIR", self.cache);
+        self.site.start(command, "par", rest, "/health")
+    }
+
+    /// uvicorn as it is fastest, with FastAPI, pydantic and numpy from the virtual environment of the agent.
+    pub(crate) fn uvicorn(&self, cores: Cores) -> Outcome<Server> {
+        let port = free_port()?;
+        let mut command = command(&self.site.python, cores);
+        command.current_dir(self.site.here.join("agents/numbers")).env("PYTHONPATH", &self.site_packages);
+        command.args(["-m", "uvicorn", "app:app", "--loop", "uvloop", "--http", "httptools", "--no-access-log"]);
+        command.args(["--log-level", "warning", "--port", &port.to_string()]);
+        self.site.start(command, "uvicorn", port, "/orders/7")
+    }
+
+    /// The one virtual environment in the cache, once all of it is compiled.
+    fn found(&self) -> Outcome<PathBuf> {
+        let started = Instant::now();
+        while started.elapsed() < START_TIMEOUT {
+            for entry in fs_err::read_dir(self.cache.join("venvs"))? {
+                let venv = entry?.path();
+                if venv.join(".compiled").exists() {
+                    let library = fs_err::read_dir(venv.join("lib"))?.next().ok_or("the environment is empty")??;
+                    return Ok(library.path().join("site-packages"));
+                }
+            }
+            // It is compiled while the agent runs.
+            let server = self.par(1, Cores::All)?;
+            sleep(Duration::from_secs(5));
+            drop(server);
+        }
+        Err("the virtual environment of the agent was not compiled".into())
+    }
+}
+
 /// A server that answers; it ends with this value.
 pub(crate) struct Server {
     process: Child,
@@ -165,15 +226,30 @@ impl Server {
         self.process.id()
     }
 
-    /// Processor time the process has used, its children not included.
+    /// Processor time the process and what it started have used.
     pub(crate) fn cpu_seconds(&self) -> Outcome<f64> {
-        let stat = fs_err::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // The name of the program, in brackets, may hold anything; two of the fields behind it
-        // are the time in user and in kernel mode.
-        let fields = stat.rsplit_once(')').ok_or("`stat` has no name in it")?.1.split_whitespace();
-        let ticks: Result<Vec<u32>, _> = fields.skip(USER_TIME).take(2).map(str::parse).collect();
-        Ok(f64::from(ticks?.iter().sum::<u32>()) / clock_ticks_per_second() as f64)
+        let mut seconds = 0.0;
+        let mut processes = vec![self.process.id()];
+        while let Some(process) = processes.pop() {
+            seconds += cpu_seconds(process)?;
+            for thread in fs_err::read_dir(format!("/proc/{process}/task"))? {
+                // A thread may have ended meanwhile.
+                let children = fs_err::read_to_string(thread?.path().join("children")).unwrap_or_default();
+                processes.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            }
+        }
+        Ok(seconds)
     }
+}
+
+/// Processor time of one process.
+fn cpu_seconds(process: u32) -> Outcome<f64> {
+    let stat = fs_err::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name of the program, in brackets, may hold anything; two of the fields behind it
+    // are the time in user and in kernel mode.
+    let fields = stat.rsplit_once(')').ok_or("`stat` has no name in it")?.1.split_whitespace();
+    let ticks: Result<Vec<u32>, _> = fields.skip(USER_TIME).take(2).map(str::parse).collect();
+    Ok(f64::from(ticks?.iter().sum::<u32>()) / clock_ticks_per_second() as f64)
 }
 
 impl Server {
