@@ -57,6 +57,7 @@ impl Native {
     /// # Errors
     /// [`StartError`] when the process or the agent does not start.
     pub async fn start(spec: NativeSpec) -> Result<(Self, AgentDescription), StartError> {
+        process::adopt_orphans().map_err(StartError::Process)?;
         let authority = Authority::new().map_err(io::Error::other).map_err(StartError::Process)?;
         let trusted = trust(&spec, &authority).map_err(StartError::Process)?;
         let outbound = Outbound::new(&spec.grants, spec.outbound.clone(), Arc::clone(&spec.audit));

@@ -20,6 +20,7 @@ mod conventions;
 mod dependencies;
 mod documentation;
 mod edge;
+mod endings;
 mod endurance;
 mod enforcement;
 mod examples;

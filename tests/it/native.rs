@@ -284,8 +284,10 @@ async fn a_process_has_what_was_granted_and_nothing_of_the_hosts() {
 
     let environment = process["environment"].as_object().unwrap();
     let names: BTreeSet<&str> = environment.keys().map(String::as_str).collect();
-    let expected = ["AGENT_APP_ID", "BASE_PATH", "DEPLOYMENT_ID", "HOME", "LANG", "PATH", "REGION", "VIRTUAL_ENV"];
-    assert_eq!(names.difference(&expected.into()).collect::<Vec<_>>(), Vec::<&&str>::new());
+    let granted = ["AGENT_APP_ID", "BASE_PATH", "DEPLOYMENT_ID", "HOME", "LANG", "PATH", "REGION", "VIRTUAL_ENV"];
+    let trusted = ["AWS_CA_BUNDLE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"];
+    let expected = granted.into_iter().chain(trusted).collect();
+    assert_eq!(names.difference(&expected).collect::<Vec<_>>(), Vec::<&&str>::new());
     assert_eq!((&environment["REGION"], &environment["AGENT_APP_ID"]), (&json!("eu"), &json!("app-1")));
     assert_eq!((&process["group"], &process["isolated"]), (&process["pid"], &json!([1, 1])));
     let last = process["path"].as_array().unwrap().iter().rev().filter_map(Value::as_str).take(2);
@@ -356,7 +358,7 @@ async fn an_agent_that_does_not_load_is_refused() {
 }
 
 /// Waits until a process is gone.
-async fn gone(pid: &Value) {
+pub(crate) async fn gone(pid: &Value) {
     let status = format!("/proc/{pid}/status");
     let is_there = || fs_err::read_to_string(&status).is_ok_and(|text| !text.contains("State:\tZ"));
     tokio::time::timeout(par_tests::PATIENCE, async {
@@ -369,7 +371,7 @@ async fn gone(pid: &Value) {
 }
 
 /// Waits until health answers with this status.
-async fn healthy(host: &RunningHost, status: u16) {
+pub(crate) async fn healthy(host: &RunningHost, status: u16) {
     tokio::time::timeout(par_tests::PATIENCE, async { while host.health().await.status != status {} })
         .await
         .expect("health changes");

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use super::calls::{Aside, Calls, Failure};
@@ -244,6 +245,9 @@ impl Line {
         requests: &mut mpsc::Receiver<Request>,
         ready: oneshot::Sender<Result<AgentDescription, StartError>>,
     ) -> End {
+        let Ok(mut ended) = signal(SignalKind::child()) else {
+            return End::Lost("nobody can hear how its children end".to_owned());
+        };
         let load = spec.to_json().to_string();
         frames::put(&mut self.outbox, To::Load, 0, |payload| payload.put_slice(load.as_bytes()));
         let mut measuring = tokio::time::interval(measured::EVERY);
@@ -307,6 +311,7 @@ impl Line {
                     shared.holds(measured::memory(process.id()).unwrap_or(0));
                 }
                 () = &mut full => return End::Full,
+                Some(()) = ended.recv() => process.reap_orphans(),
                 () = process.ended() => {
                     // What it said last is still in the socket.
                     return match self.read(&mut ready) {

@@ -55,6 +55,14 @@ impl Process {
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 
+    /// Reaps those of its group whose parent is gone and who have ended: they are children of PAR then.
+    pub(super) fn reap_orphans(&self) {
+        // The leader is reaped by who waits for it.
+        while let Some(orphan) = ended_in(self.group).filter(|ended| *ended != self.group) {
+            let _ = waitid(WaitId::Pid(orphan), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        }
+    }
+
     /// Ends it and all of its group, and reaps it; says how it ended.
     pub(super) async fn end(mut self, patience: Duration) -> String {
         if timeout(patience, self.ended()).await.is_err() {
@@ -67,6 +75,9 @@ impl Process {
         let _ = self.child.start_kill();
         let status = self.child.wait().await;
         self.is_over = true;
+        let group = self.group;
+        // Whoever was killed ends; the group keeps its number until then.
+        tokio::task::spawn_blocking(move || while waitid(WaitId::Pgid(Some(group)), WaitIdOptions::EXITED).is_ok() {});
         for output in &mut self.output {
             if timeout(LAST_OUTPUT, &mut *output).await.is_err() {
                 output.abort();
@@ -90,6 +101,20 @@ fn ended(process: Pid) -> io::Result<watch::Receiver<bool>> {
         sender.send_replace(true);
     })?;
     Ok(ended)
+}
+
+/// One of a group that is a child of this process, has ended and was not reaped.
+fn ended_in(group: Pid) -> Option<Pid> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pgid(Some(group)), options).ok()??.pid()
+}
+
+/// Makes this process the parent of those whose own parents end, whatever its number is.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn adopt_orphans() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
 impl Drop for Process {

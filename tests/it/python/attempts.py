@@ -23,7 +23,8 @@ def attempts(known):
     os.environ["KNOWN"] = json.dumps(known | own)
     import confined
 
-    return confined.every()
+    tried = confined.USES | confined.ATTEMPTS
+    return {name: confined.outcome(tried[name]) for name in tried if name not in known["left_out"]}
 
 
 def requests(urls):
