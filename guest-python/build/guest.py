@@ -36,6 +36,9 @@ PREIMPORT = GUEST_PYTHON / "preimport.txt"
 OWN_PYTHON = [GUEST_PYTHON / "src", GUEST_PYTHON / "platform"]
 """PAR's own Python: `par_guest`, and stand-ins for modules a sandbox cannot have."""
 
+ON_THE_HOST = GUEST_PYTHON / "src/par_guest/native"
+"""The part of it that runs on the host, in the place of a guest."""
+
 TRIAL = GUEST_PYTHON / "build/trial"
 """The agent a guest has to serve before it is published."""
 
@@ -61,7 +64,8 @@ def component_key() -> str:
         .value("layers", [standard_library_key(), platform_key(), allocator_key()])
         .value("wheels", wheel_keys(carried_only=False))
         .value("linker", [optimizer_inputs(), _locked("wasm-encoder", "wasmparser")])
-        .files(WIT, PREIMPORT, PINNED, *OWN_PYTHON, INSIDE, LINKER, Path(__file__))
+        .files(WIT, PREIMPORT, PINNED, INSIDE, LINKER, Path(__file__))
+        .files(*OWN_PYTHON, without=ON_THE_HOST)
         .key()
     )
 
@@ -101,8 +105,7 @@ def component() -> Path:
         link_tree(platform_libraries(), platform)
         for source in OWN_PYTHON:
             copy_tree(source, platform)
-        # Runs on the host; no guest can.
-        remove(platform / "par_guest/native")
+        remove(platform / ON_THE_HOST.relative_to(GUEST_PYTHON / "src"))
         _refuse_shadows(platform, standard_library())
         notes.mkdir()
         for built in wheels():

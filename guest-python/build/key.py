@@ -33,11 +33,13 @@ class Inputs:
         self._digest.update(json.dumps([name, value], sort_keys=True).encode() + b"\n")
         return self
 
-    def files(self, *paths: Path) -> "Inputs":
-        """Adds names and contents of the files at or below each of `paths`."""
+    def files(self, *paths: Path, without: Path | None = None) -> "Inputs":
+        """Adds names and contents of the files at or below `paths` and not below `without`."""
         for path in paths:
             base = path.parent
             for file in source_files(path):
+                if without is not None and file.is_relative_to(without):
+                    continue
                 content = hashlib.sha256(file.read_bytes()).hexdigest()
                 self.value(str(file.relative_to(base)), content)
         return self

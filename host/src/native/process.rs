@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process_group, waitid};
 use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -57,9 +57,10 @@ impl Process {
 
     /// Reaps those of its group whose parent is gone and who have ended: they are children of PAR then.
     pub(super) fn reap_orphans(&self) {
-        // The leader is reaped by who waits for it.
-        while let Some(orphan) = ended_in(self.group).filter(|ended| *ended != self.group) {
-            let _ = waitid(WaitId::Pid(orphan), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        for orphan in children().filter(|child| *child != self.group) {
+            if getpgid(Some(orphan)).is_ok_and(|group| group == self.group) {
+                let _ = waitid(WaitId::Pid(orphan), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+            }
         }
     }
 
@@ -103,10 +104,12 @@ fn ended(process: Pid) -> io::Result<watch::Receiver<bool>> {
     Ok(ended)
 }
 
-/// One of a group that is a child of this process, has ended and was not reaped.
-fn ended_in(group: Pid) -> Option<Pid> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    waitid(WaitId::Pgid(Some(group)), options).ok()??.pid()
+/// Every child of this process: each thread has its own, and the first one those it adopts.
+fn children() -> impl Iterator<Item = Pid> {
+    let threads = fs_err::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let texts = threads.filter_map(|thread| fs_err::read_to_string(thread.path().join("children")).ok());
+    let numbers = texts.flat_map(|text| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    numbers.filter_map(|number| Pid::from_raw(number.parse().ok()?))
 }
 
 /// Makes this process the parent of those whose own parents end, whatever its number is.

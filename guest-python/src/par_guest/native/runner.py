@@ -208,7 +208,7 @@ def main() -> None:
     except BaseException as error:
         channel.send_json(Kind.REFUSED, http.failure("import-failed", error))
         return
-    # Not that of `uvloop`, whose sockets are libuv's own: this process has none but those of `sockets`.
+    # Not that of `uvloop`, which opens sockets itself: this process has those of `sockets` alone.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         runner.run(_serve(channel, agent, description))
 
