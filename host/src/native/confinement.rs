@@ -29,7 +29,8 @@ pub use limits::ConfinedLimits;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Confinement {
-    /// Files and directories the process may read and execute, beside those of the system every program needs.
+    /// Files and directories the process may read, beside those of the system every program needs. Nothing in them
+    /// can be executed but the program itself.
     pub readable: Vec<PathBuf>,
     /// Directories it may write to. Nothing in them can be executed.
     pub writable: Vec<PathBuf>,

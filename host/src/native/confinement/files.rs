@@ -99,7 +99,10 @@ fn rules(readable: &[PathBuf], writable: &[PathBuf], program: &Path) -> Result<R
     let ruleset = add(ruleset, OF_THE_KERNEL.map(Path::new), looking)?;
     let ruleset = add(ruleset, SOURCES.map(Path::new), AccessFs::ReadFile.into())?;
     let ruleset = add(ruleset, SINKS.map(Path::new), AccessFs::ReadFile | AccessFs::WriteFile)?;
-    let ruleset = add(ruleset, readable.iter().map(PathBuf::as_path).chain([program]), reading)?;
+    // Of what it may read it executes the one program: where Python is the system's, what it may
+    // read is all of `/usr`.
+    let ruleset = add(ruleset, readable.iter().map(PathBuf::as_path), looking)?;
+    let ruleset = add(ruleset, [program], reading)?;
     add(ruleset, writable.iter().map(PathBuf::as_path), writing)
 }
 
