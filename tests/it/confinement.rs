@@ -139,7 +139,7 @@ const REFUSED: [(&str, &str); 20] = [
     ("fill the disk", "EFBIG"),
     ("take all memory", "ENOMEM"),
     ("fork without end", "EAGAIN"),
-    ("start as root", "EPERM"),
+    ("start as root", "ENOEXEC"),
     ("environment of the host", "EACCES"),
     ("memory of the host", "EACCES"),
     ("descriptors of the host", "EACCES"),
@@ -156,10 +156,11 @@ const REFUSED: [(&str, &str); 20] = [
 ];
 
 /// What of it another user than PAR's is refused by the system itself, or by a limit.
-const WITHOUT_LANDLOCK: [(&str, &str); 4] = [
+const WITHOUT_LANDLOCK: [(&str, &str); 5] = [
     ("fill shared memory", "EFBIG"),
     ("execute what it wrote", "done"),
     ("execute a shell", "done"),
+    ("start as root", "EPERM"),
     ("open the terminal", "ENXIO"),
 ];
 
