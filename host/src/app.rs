@@ -13,11 +13,13 @@ mod locking;
 mod opening;
 mod review;
 mod serve;
+mod traced;
 mod verdict;
 mod wheelhouse;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use par_policy::policy::Policy;
@@ -34,6 +36,7 @@ use crate::grants;
 use crate::health::{Health, Standing, SurfaceName};
 use crate::lifecycle::Phase;
 use crate::memory::{self, Memory};
+use crate::otlp::{self, Export};
 use crate::process;
 use crate::signals::{Signal, Signals};
 use crate::surfaces::rest::Surfaces;
@@ -98,7 +101,14 @@ pub fn run(order: Order) -> Exit {
             Ok(runtime) => runtime,
             Err(error) => return report(&BootError::System(error)),
         };
-    let exit = runtime.block_on(life(order, &environment, &console, &log, &audit));
+    let export = Arc::new(Export::default());
+    let exit = runtime.block_on(async {
+        let exit = life(order, &environment, &console, &log, &audit, &export).await;
+        if !matches!(exit, Exit::Interrupted(_)) {
+            export.finish().await;
+        }
+        exit
+    });
     // Blocking work that was given up, such as a resolver's, must not hold the exit.
     runtime.shutdown_background();
     log.report_dropped();
@@ -194,7 +204,14 @@ fn report(error: &BootError) -> Exit {
 }
 
 /// From the configuration to the exit.
-async fn life(order: Order, environment: &Environment, console: &Console, log: &Telemetry, audit: &Audit) -> Exit {
+async fn life(
+    order: Order,
+    environment: &Environment,
+    console: &Console,
+    log: &Telemetry,
+    audit: &Audit,
+    export: &Arc<Export>,
+) -> Exit {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return report(&BootError::System(error)),
@@ -216,6 +233,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
         }
     };
     log.set_quiet(console.shows_progress());
+    send(&config, log, audit, export);
     log_configuration(&config);
 
     let health = Health::default();
@@ -233,7 +251,7 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
     config.limits = policy.limits.over(config.limits);
     config.confinement = config.confinement.max(policy.confinement);
     log.limit_agent(config.limits.log_lines_per_second);
-    let mut ports = match Ports::open(&config, &health, audit) {
+    let mut ports = match Ports::open(&config, &health, audit, export) {
         Ok(ports) => ports,
         Err(error) => return ending.boot_failed(&error, &mut signals).await,
     };
@@ -251,6 +269,10 @@ async fn life(order: Order, environment: &Environment, console: &Console, log: &
             booted.unwrap_or(Err(BootError::StartupTimeout(config.boot.startup_timeout)))
         }
     };
+    if let Ok(Agent { package, .. }) = &booted {
+        export.agent(&package.manifest.name.to_string(), &package.manifest.version.to_string());
+    }
+    traced::boot(&export.tracer(), &clock, booted.as_ref().err());
     // The ports stay open during the wait of a failed boot: health answers 503 until the exit.
     let agent = match booted {
         Ok(agent) => agent,
@@ -375,6 +397,17 @@ async fn shut_down(config: &Config, ports: Ports, agent: Agent, health: &Health,
     health.lifecycle().advance(Phase::Stopped);
     tracing::info!("{}", events::SHUTDOWN_COMPLETE);
     Exit::Done
+}
+
+/// Sends to collectors what the operator wants there, from here on.
+fn send(config: &Config, log: &Telemetry, audit: &Audit, export: &Export) {
+    let identity =
+        otlp::Identity { app_id: config.identity.app_id.clone(), deployment_id: config.identity.deployment_id.clone() };
+    export.start(&config.otlp, &identity);
+    audit.trace(export.tracer());
+    if let Some(hear) = export.log() {
+        log.also_to(hear);
+    }
 }
 
 fn log_configuration(config: &Config) {

@@ -8,6 +8,7 @@
 mod counted;
 mod file;
 mod line;
+mod spans;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +20,7 @@ use par_policy::{AuditEvent, DenialCode};
 use par_sandbox::{AuditRecord, AuditSink};
 
 use crate::backend::Backend;
+use crate::otlp::Tracer;
 use crate::telemetry::{Lines, RateLimit, Telemetry};
 use counted::Counted;
 pub use file::AuditFileError;
@@ -46,6 +48,8 @@ struct Shared {
     counted: Mutex<Counted>,
     counting: Condvar,
     totals: Mutex<BTreeMap<Total, u64>>,
+    /// What makes spans of outbound requests; set once it is known whether there are any.
+    tracer: OnceLock<Tracer>,
 }
 
 /// What events are told apart by in the totals: words, of which there are few.
@@ -64,6 +68,7 @@ impl Audit {
             counted: Mutex::default(),
             counting: Condvar::new(),
             totals: Mutex::default(),
+            tracer: OnceLock::new(),
         });
         // Like the log, it lives as long as the process.
         let counting = Arc::clone(&shared);
@@ -94,6 +99,11 @@ impl Audit {
         // A second file would be a mistake of ours: the first stays.
         let _ = self.shared.file.set(lines);
         Ok(())
+    }
+
+    /// Makes a span of each outbound request from now on, where spans are made. The first tracer stays.
+    pub fn trace(&self, tracer: Tracer) {
+        let _ = self.shared.tracer.set(tracer);
     }
 
     /// Where a backend writes down what its agent does. `backend` is the word for it.
@@ -140,6 +150,9 @@ impl Shared {
     }
 
     fn take(&self, record: AuditRecord, backend: &'static str) {
+        if let Some(tracer) = self.tracer.get() {
+            spans::of(&record, tracer);
+        }
         let event = &record.event;
         let code = event.code.map_or("", DenialCode::as_str);
         let total = (event.capability.as_str(), event.decision.as_str(), code);

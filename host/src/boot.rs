@@ -42,6 +42,20 @@ impl BootPhase {
 pub struct BootClock {
     started: Instant,
     spent: [Duration; BootPhase::ALL.len()],
+    done: Vec<Done>,
+}
+
+/// One phase, or a part of one, that is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Done {
+    /// Which phase.
+    pub phase: BootPhase,
+    /// When it began.
+    pub began: Instant,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it succeeded.
+    pub succeeded: bool,
 }
 
 /// How long a boot took.
@@ -56,7 +70,7 @@ impl BootClock {
     /// A clock of a process that started at `started`.
     #[must_use]
     pub const fn new(started: Instant) -> Self {
-        Self { started, spent: [Duration::ZERO; BootPhase::ALL.len()] }
+        Self { started, spent: [Duration::ZERO; BootPhase::ALL.len()], done: Vec::new() }
     }
 
     /// Does the work of one phase, and logs how long it took when it succeeds. A phase that comes
@@ -69,6 +83,7 @@ impl BootClock {
         let result = work.await;
         let spent = begun.elapsed();
         self.spent[phase as usize] += spent;
+        self.done.push(Done { phase, began: begun, took: spent, succeeded: result.is_ok() });
         if result.is_ok() {
             tracing::info!(
                 phase = phase.as_str(),
@@ -79,6 +94,18 @@ impl BootClock {
             );
         }
         result
+    }
+
+    /// When the process started.
+    #[must_use]
+    pub const fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// What is over, in order.
+    #[must_use]
+    pub fn done(&self) -> &[Done] {
+        &self.done
     }
 
     /// How long a phase took so far.

@@ -8,6 +8,7 @@ mod aws;
 mod base_path;
 mod boot;
 mod mistake;
+mod otlp;
 mod package;
 mod places;
 mod policy;
@@ -34,6 +35,7 @@ pub use raw::{Environment, Places, operator_variable, variables_given_to_an_agen
 use crate::fetch::FetchSettings;
 use crate::install::InstallSettings;
 use crate::native::confinement::Part;
+use crate::otlp::Settings as OtlpSettings;
 use crate::telemetry::Level;
 use mistake::Expected;
 use reader::{Reader, boolean, duration, positive_duration, whole};
@@ -84,6 +86,8 @@ pub struct Config {
     pub roots: Roots,
     /// Least serious log lines that are written.
     pub log_level: Level,
+    /// What is sent to collectors.
+    pub otlp: OtlpSettings,
     /// Settings that are odd, and accepted.
     pub remarks: Vec<Remark>,
 }
@@ -210,6 +214,7 @@ impl Config {
         let log_level = reader.value(&v::LOG_LEVEL, |text| {
             Level::parse(text).ok_or_else(|| Expected::new("`debug`, `info`, `warning` or `error`"))
         });
+        let otlp = otlp::read(reader);
 
         Some(Self {
             identity: Identity { app_id: app_id?, deployment_id: deployment_id?.filter(|id| !id.trim().is_empty()) },
@@ -233,6 +238,7 @@ impl Config {
             install: install?,
             roots: roots?,
             log_level: log_level?,
+            otlp: otlp?,
             remarks: Vec::new(),
         })
     }

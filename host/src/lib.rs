@@ -19,6 +19,7 @@ pub mod locked;
 pub mod memory;
 pub mod metrics;
 pub mod native;
+pub mod otlp;
 pub mod process;
 pub mod progress;
 pub mod redact;

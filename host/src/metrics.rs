@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use par_sandbox::Counts;
+use par_sandbox::Counts as InstanceCounts;
 
 use crate::audit::Audit;
 use crate::backend::Backend;
 use crate::boot::BootTimes;
 use crate::health::{Health, SurfaceName};
 use crate::memory::{self, Memory};
+use crate::otlp::{Counts, Export};
 use exposition::{Exposition, Kind};
 
 /// Upper bounds of the times that are told apart, in seconds.
@@ -87,7 +88,7 @@ impl Metrics {
 
     /// Everything, as Prometheus reads it. Blocks for a moment: it looks at files of the system.
     #[must_use]
-    pub fn text(&self, health: &Health, audit: &Audit) -> String {
+    pub fn text(&self, health: &Health, audit: &Audit, export: &Export) -> String {
         let mut page = Exposition::default();
         page.family("par_build_info", Kind::Gauge, "The version that runs; always 1.");
         page.sample("", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
@@ -105,6 +106,7 @@ impl Metrics {
             let labels = [("capability", capability), ("decision", decision), ("code", code)];
             page.sample("", &labels, count as f64);
         }
+        sent(&mut page, export);
         page.finish()
     }
 
@@ -134,7 +136,7 @@ impl Metrics {
 
     fn of_the_agent(&self, page: &mut Exposition) {
         let agent = self.shared.agent.get();
-        let counts = agent.map_or_else(Counts::default, |(backend, _)| backend.counts());
+        let counts = agent.map_or_else(InstanceCounts::default, |(backend, _)| backend.counts());
         page.family("par_instances_ready", Kind::Gauge, "Instances that take requests.");
         page.sample("", &[], counts.ready as f64);
         page.family("par_instances_replaced_total", Kind::Counter, "Instances that were replaced, and why.");
@@ -158,6 +160,21 @@ fn of_the_memory(page: &mut Exposition) {
     page.family("par_memory_limit_bytes", Kind::Gauge, "The tightest limit of the control group and the machine.");
     if let Some(memory) = Memory::look() {
         page.sample("", &[], memory.limit as f64);
+    }
+}
+
+/// What became of spans and log records for collectors.
+fn sent(page: &mut Exposition, export: &Export) {
+    page.family("par_telemetry_delivered_total", Kind::Counter, "Spans and log records a collector took.");
+    for (signal, counts) in export.counts() {
+        page.sample("", &[("signal", signal)], counts.delivered as f64);
+    }
+    page.family("par_telemetry_dropped_total", Kind::Counter, "Spans and log records no collector has, and why.");
+    for (signal, counts) in export.counts() {
+        let Counts { no_room, not_delivered, refused, .. } = counts;
+        for (reason, count) in [("no_room", no_room), ("not_delivered", not_delivered), ("refused", refused)] {
+            page.sample("", &[("signal", signal), ("reason", reason)], count as f64);
+        }
     }
 }
 

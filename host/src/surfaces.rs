@@ -18,6 +18,7 @@ pub mod rest;
 pub mod route;
 pub mod scraped;
 pub mod serve;
+mod spans;
 pub mod ui;
 
 pub use payload::{Aborted, Payload};

@@ -34,11 +34,12 @@ use tracing_subscriber::Registry;
 use tracing_subscriber::layer::SubscriberExt;
 
 pub(crate) use bounds::RateLimit;
-pub use layer::AGENT_TARGET;
+pub(crate) use fields::chain;
+pub use layer::{AGENT_TARGET, Entry};
 pub(crate) use lines::Lines;
 pub use text::visible;
 
-use layer::{LineLayer, OnDropped};
+use layer::{Heard, LineLayer, OnDropped};
 use line::Origin;
 use writer::Sink;
 
@@ -193,6 +194,11 @@ impl Telemetry {
     /// Tells `hear` from now on how many lines of the agent were left out.
     pub(crate) fn on_agent_lines_dropped(&self, hear: impl Fn(u64) + Send + Sync + 'static) {
         self.layer.on_agent_lines_dropped(OnDropped(Box::new(hear)));
+    }
+
+    /// Tells `hear` of every line from now on, before it is written. It must not log, nor wait.
+    pub fn also_to(&self, hear: impl Fn(&Entry<'_>) + Send + Sync + 'static) {
+        self.layer.also_to(Heard(Box::new(hear)));
     }
 
     /// Writes how many lines were left out since this was last said.

@@ -12,6 +12,7 @@ mod capabilities;
 mod cases;
 mod claims;
 mod clients;
+mod collected;
 mod compatibility;
 mod compiled;
 mod configuration;

@@ -16,6 +16,7 @@ use crate::boot::BootTimes;
 use crate::config::{Config, Port};
 use crate::health::{Health, Standing, SurfaceName};
 use crate::metrics::Metrics;
+use crate::otlp::{Export, Tracer};
 use crate::surfaces::a2a::http::A2aHttp;
 use crate::surfaces::a2a::{A2a, A2aAgent};
 use crate::surfaces::measured::Measured;
@@ -32,12 +33,18 @@ pub(super) struct Ports {
     limits: RequestLimits,
     health: Health,
     metrics: Metrics,
+    tracer: Tracer,
     servers: Vec<Server>,
 }
 
 impl Ports {
     /// Opens the REST port. From here on health answers, 503 at first.
-    pub(super) fn open(config: &Config, health: &Health, audit: &Audit) -> Result<Self, BootError> {
+    pub(super) fn open(
+        config: &Config,
+        health: &Health,
+        audit: &Audit,
+        export: &Arc<Export>,
+    ) -> Result<Self, BootError> {
         let routes = Routes {
             base_path: config.base_path.prefix(),
             agent_app_id: config.identity.app_id.as_str().into(),
@@ -46,15 +53,16 @@ impl Ports {
         let limits = RequestLimits { timeout: config.limits.request_timeout.duration(), body_bytes: None };
         let rest = Arc::new(Rest::new(routes.clone(), limits, health.clone()));
         let bound = Bound::bind(SurfaceName::Rest.as_str(), everywhere(config.ports.rest))?;
-        let metrics = Metrics::default();
-        let measured = Measured::new(Arc::clone(&rest), SurfaceName::Rest, metrics.clone());
+        let (metrics, tracer) = (Metrics::default(), export.tracer());
+        let measured = Measured::new(Arc::clone(&rest), SurfaceName::Rest, metrics.clone(), tracer.clone());
         let mut servers = vec![bound.serve(Arc::new(measured), Protocol::Http, Limits::default())];
         if let Some(port) = config.ports.metrics {
             let bound = Bound::bind("metrics", everywhere(port))?;
-            let scraped = Scraped { metrics: metrics.clone(), health: health.clone(), audit: audit.clone() };
+            let (audit, export) = (audit.clone(), Arc::clone(export));
+            let scraped = Scraped { metrics: metrics.clone(), health: health.clone(), audit, export };
             servers.push(bound.serve(Arc::new(scraped), Protocol::Http, Limits::default()));
         }
-        Ok(Self { rest, routes, limits, health: health.clone(), metrics, servers })
+        Ok(Self { rest, routes, limits, health: health.clone(), metrics, tracer, servers })
     }
 
     /// Puts the agent in place and opens the ports it needs besides.
@@ -93,7 +101,7 @@ impl Ports {
                 ui,
                 backend: Arc::clone(&agent.backend),
             };
-            let measured = Measured::new(Arc::new(alone), SurfaceName::Ui, self.metrics.clone());
+            let measured = Measured::new(Arc::new(alone), SurfaceName::Ui, self.metrics.clone(), self.tracer.clone());
             self.servers.push(bound.serve(Arc::new(measured), Protocol::Http, Limits::default()));
         }
         self.health.set(SurfaceName::Ui, Standing::Up);
@@ -107,7 +115,7 @@ impl Ports {
             let app_id = Arc::clone(&self.routes.agent_app_id);
             let limits = RequestLimits { body_bytes: Some(config.a2a_message_bytes as u64), ..self.limits };
             let a2a = A2aHttp::new(app_id, limits, self.health.clone(), Arc::clone(&agent.backend));
-            let measured = Measured::new(Arc::new(a2a), SurfaceName::A2a, self.metrics.clone());
+            let measured = Measured::new(Arc::new(a2a), SurfaceName::A2a, self.metrics.clone(), self.tracer.clone());
             self.servers.push(bound.serve(Arc::new(measured), Protocol::Http, Limits::default()));
             self.health.set(SurfaceName::A2a, Standing::Up);
             return Ok(());
@@ -122,7 +130,7 @@ impl Ports {
             health: self.health.clone(),
             backend: Arc::clone(&agent.backend),
         });
-        let measured = Measured::new(Arc::new(a2a), SurfaceName::A2a, self.metrics.clone());
+        let measured = Measured::new(Arc::new(a2a), SurfaceName::A2a, self.metrics.clone(), self.tracer.clone());
         self.servers.push(bound.serve(Arc::new(measured), Protocol::Grpc, Limits::default()));
         self.health.set(SurfaceName::A2a, Standing::Up);
         Ok(())

@@ -25,7 +25,8 @@ pub(super) fn write(lines: &Lines, record: &AuditRecord, backend: &str) -> bool 
 }
 
 fn details(record: &AuditRecord, backend: &str) -> Map<String, Value> {
-    let AuditRecord { event, request_id, packages, status, sent_bytes, received_bytes, duration, count } = record;
+    let AuditRecord { event, request_id, span: _, packages, status, sent_bytes, received_bytes, duration, count } =
+        record;
     let named = packages.iter().filter(|name| !name.is_empty()).take(MOST_PACKAGES);
     let packages: Vec<&str> = named.map(|name| cut(name, MOST_PACKAGE)).collect();
     let fields = [

@@ -190,6 +190,47 @@ variables! {
     LOG_LEVEL or RUST_LOG = Value("info"), "debug, info, warning or error",
         "Least serious log lines that are written. Of a list as Rust programs take it, `info,par=debug`, what is said of `par` counts, else what is said of all.";
 
+    OTEL_SDK_DISABLED = Value("false"), "true or false",
+        "Whether nothing is sent to any collector, whatever the other variables say.";
+    OTEL_TRACES_EXPORTER = Computed("`otlp` where an endpoint for traces is named, else `none`"), "none or otlp",
+        "Whether spans are sent to a collector.";
+    OTEL_LOGS_EXPORTER = Computed("`otlp` where an endpoint for logs is named, else `none`"), "none or otlp",
+        "Whether the lines of the log are sent to a collector, besides being written.";
+    OTEL_EXPORTER_OTLP_ENDPOINT = Unset, "https:// or http:// URL",
+        "The collector. Spans go to `/v1/traces` below it, log records to `/v1/logs`. With an exporter and no endpoint it is `http://localhost:4318`.";
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = Unset, "https:// or http:// URL",
+        "Where spans go, the whole URL.";
+    OTEL_EXPORTER_OTLP_LOGS_ENDPOINT = Unset, "https:// or http:// URL",
+        "Where log records go, the whole URL.";
+    OTEL_EXPORTER_OTLP_PROTOCOL = Value("http/protobuf"), "http/protobuf",
+        "What collectors are spoken to with. Others are refused; collectors have it on port 4318.";
+    OTEL_EXPORTER_OTLP_TRACES_PROTOCOL = Unset, "http/protobuf",
+        "The same for spans alone.";
+    OTEL_EXPORTER_OTLP_LOGS_PROTOCOL = Unset, "http/protobuf",
+        "The same for log records alone.";
+    OTEL_EXPORTER_OTLP_HEADERS = Unset, "secret",
+        "Headers of every request to a collector, `key=value,key=value`, values percent-encoded.";
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS = Unset, "secret",
+        "The same for spans alone, instead.";
+    OTEL_EXPORTER_OTLP_LOGS_HEADERS = Unset, "secret",
+        "The same for log records alone, instead.";
+    OTEL_EXPORTER_OTLP_TIMEOUT = Value("10000"), "ms",
+        "Longest time one request to a collector may take.";
+    OTEL_EXPORTER_OTLP_TRACES_TIMEOUT = Unset, "ms",
+        "The same for spans alone.";
+    OTEL_EXPORTER_OTLP_LOGS_TIMEOUT = Unset, "ms",
+        "The same for log records alone.";
+    OTEL_EXPORTER_OTLP_CERTIFICATE = Unset, "file",
+        "Certificates (PEM) to trust for collectors instead of the system's.";
+    OTEL_SERVICE_NAME = Computed("that of `AGENT_APP_ID`"), "text",
+        "What collectors know the agent as: `service.name`.";
+    OTEL_RESOURCE_ATTRIBUTES = Unset, "`key=value,key=value`",
+        "What else is said of the process to collectors, values percent-encoded.";
+    OTEL_TRACES_SAMPLER = Value("parentbased_always_on"), "name of a sampler",
+        "Which requests are traced: `always_on`, `always_off`, `traceidratio`, or one of them after `parentbased_`, which asks only where the caller has not decided.";
+    OTEL_TRACES_SAMPLER_ARG = Value("1"), "share, 0 to 1",
+        "The share of `traceidratio`.";
+
     TEST_BOOT_DELAY_MS or BOOT_TEST_DELAY_MS = Value("0"), "ms",
         "For tests: time to wait before ready.";
     TEST_CONFINEMENT_WITHOUT = Unset, "parts, separated by commas",

@@ -46,12 +46,19 @@ struct Entry {
 /// Logs one record, made while `request` was served. What is none is left out.
 pub(super) fn log_entry(payload: &[u8], request: Option<&RequestName>) {
     let (request_id, trace_id) = (request.map(|request| &**request), request.and_then(RequestName::trace_id));
+    let span_id = request.and_then(RequestName::span_id);
     let Ok(Entry { level, logger, message, traceback }) = serde_json::from_slice(payload) else { return };
     let (logger, text, traceback) = (logger.as_str(), message.as_str(), traceback.as_deref());
     match level.as_str() {
-        "debug" => tracing::debug!(target: "agent", logger, text, traceback, request_id, trace_id, "Agent log"),
-        "warning" => tracing::warn!(target: "agent", logger, text, traceback, request_id, trace_id, "Agent log"),
-        "error" => tracing::error!(target: "agent", logger, text, traceback, request_id, trace_id, "Agent log"),
-        _ => tracing::info!(target: "agent", logger, text, traceback, request_id, trace_id, "Agent log"),
+        "debug" => {
+            tracing::debug!(target: "agent", logger, text, traceback, request_id, trace_id, span_id, "Agent log")
+        }
+        "warning" => {
+            tracing::warn!(target: "agent", logger, text, traceback, request_id, trace_id, span_id, "Agent log")
+        }
+        "error" => {
+            tracing::error!(target: "agent", logger, text, traceback, request_id, trace_id, span_id, "Agent log")
+        }
+        _ => tracing::info!(target: "agent", logger, text, traceback, request_id, trace_id, span_id, "Agent log"),
     }
 }

@@ -14,6 +14,7 @@ use crate::surfaces::intake::{self, Intake, Refused};
 use crate::surfaces::reply::{Asked, ErrorCode};
 use crate::surfaces::request_id::RequestId;
 use crate::surfaces::serve::Peer;
+use crate::surfaces::spans::{Below, Continued};
 
 /// What bounds one request.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +57,9 @@ pub(crate) async fn ask(
         Err(refused) => return asked.refused(refused),
     };
     let method = head.method.clone();
-    let name = request_id.settle(&mut head.headers);
+    let mut span = Continued::call(&head.extensions, "agent");
+    head.extensions.remove::<Continued>();
+    let name = request_id.settle(&mut head.headers, span.as_ref());
     let call = HttpCall {
         surface,
         head,
@@ -81,10 +84,15 @@ pub(crate) async fn ask(
             reply
         }
     };
-    match reply {
+    let mut response = match reply {
         Ok(reply) => asked.accept(reply, &method),
-        Err(error) => asked.failed(&error),
-    }
+        Err(error) => {
+            span.iter_mut().for_each(|span| span.fail(ErrorCode::of(&error).word()));
+            asked.failed(&error)
+        }
+    };
+    Below::attach(span, &mut response);
+    response
 }
 
 /// The same target with another path.

@@ -1,4 +1,4 @@
-//! A surface whose requests are counted and timed.
+//! A surface whose requests are counted, timed and traced.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,33 +8,38 @@ use hyper::body::Incoming;
 
 use crate::health::SurfaceName;
 use crate::metrics::{Metrics, Outcome};
+use crate::otlp::Tracer;
 use crate::surfaces::serve::{Peer, Serve};
+use crate::surfaces::spans::{self, Spanned};
 
-/// A surface, and where its requests are counted.
+/// A surface, where its requests are counted, and what makes a span of each.
 #[derive(Debug)]
 pub struct Measured<S> {
     surface: Arc<S>,
     name: SurfaceName,
     metrics: Metrics,
+    tracer: Tracer,
 }
 
 impl<S> Measured<S> {
-    /// Counts the requests of `surface` under its name.
+    /// Counts and traces the requests of `surface` under its name.
     #[must_use]
-    pub const fn new(surface: Arc<S>, name: SurfaceName, metrics: Metrics) -> Self {
-        Self { surface, name, metrics }
+    pub const fn new(surface: Arc<S>, name: SurfaceName, metrics: Metrics, tracer: Tracer) -> Self {
+        Self { surface, name, metrics, tracer }
     }
 }
 
 impl<S: Serve> Serve for Measured<S> {
-    type Body = S::Body;
+    type Body = Spanned<S::Body>;
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<S::Body> {
+    async fn answer(self: Arc<Self>, mut request: Request<Incoming>, peer: Peer) -> Response<Self::Body> {
+        let begun = Instant::now();
         let request_in_flight =
-            InFlight { metrics: &self.metrics, name: self.name, begun: Instant::now(), outcome: Outcome::Abandoned };
+            InFlight { metrics: &self.metrics, name: self.name, begun, outcome: Outcome::Abandoned };
+        let serving = spans::begin(&self.tracer, self.name, &mut request, peer, begun);
         let response = Arc::clone(&self.surface).answer(request, peer).await;
         request_in_flight.ended(outcome(response.status(), response.headers()));
-        response
+        spans::spanned(serving, response)
     }
 }
 

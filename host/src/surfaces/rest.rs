@@ -20,6 +20,7 @@ use super::reply::{Asked, ErrorCode, not_found, redirect, without_body};
 use super::request_id::RequestId;
 use super::route::{Route, Routes};
 use super::serve::{Peer, Serve};
+use super::spans::Matched;
 use super::ui::{Ui, UiAnswer};
 use super::{Payload, builtin};
 use crate::backend::{Backend, Surface};
@@ -148,7 +149,13 @@ impl Rest {
                     UiAnswer::NotMine => self.agent(true, received).await,
                 }
             }
-            built_in => self.built_in(built_in, &received.head),
+            built_in => {
+                let mut response = self.built_in(built_in, &received.head);
+                if let Some(pattern) = built_in.pattern() {
+                    response.extensions_mut().insert(Matched(pattern));
+                }
+                response
+            }
         }
     }
 
@@ -190,7 +197,7 @@ impl Serve for Rest {
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Payload> {
         let at = Instant::now();
-        let request_id = RequestId::of(request.headers());
+        let request_id = RequestId::of(request.headers(), request.extensions());
         let (head, body) = request.into_parts();
         let origin = CrossOrigin::of(&head);
         let is_head = head.method == Method::HEAD;

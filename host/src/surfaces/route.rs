@@ -55,6 +55,21 @@ pub enum Route<'a> {
     Nothing,
 }
 
+impl Route<'_> {
+    /// What paths of this meaning look like, below the prefix, where PAR itself answers.
+    #[must_use]
+    pub const fn pattern(&self) -> Option<&'static str> {
+        match self {
+            Self::Health => Some("/health"),
+            Self::Meta => Some("/meta"),
+            Self::A2aHealth => Some("/a2a/health"),
+            Self::UiHealth => Some("/ui/health"),
+            Self::AgentHealth(_) => Some("/agents/{id}/health"),
+            Self::Base | Self::Index | Self::Ui(_) | Self::Agent { .. } | Self::Nothing => None,
+        }
+    }
+}
+
 impl Routes {
     /// What `path`, decoded, means; `ui` is the prefix the UI hangs below, if there is one.
     #[must_use]

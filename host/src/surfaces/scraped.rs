@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use crate::audit::Audit;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::otlp::Export;
 use crate::surfaces::Payload;
 use crate::surfaces::reply::not_found;
 use crate::surfaces::serve::{Peer, Serve};
@@ -22,6 +23,8 @@ pub struct Scraped {
     pub health: Health,
     /// The record, whose events are counted.
     pub audit: Audit,
+    /// What is sent to collectors, which is counted.
+    pub export: Arc<Export>,
 }
 
 impl Serve for Scraped {
@@ -37,7 +40,7 @@ impl Serve for Scraped {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
             return response;
         }
-        let text = self.metrics.text(&self.health, &self.audit);
+        let text = self.metrics.text(&self.health, &self.audit, &self.export);
         let mut response = Response::new(Payload::known(text.into()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));

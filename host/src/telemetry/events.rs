@@ -78,6 +78,10 @@ pub const CAPABILITY_DENIED: &str = "Capability denied";
 pub const CAPABILITY_OBSERVED: &str = "Capability observed";
 /// The audit file cannot be written to; its lines are in the log until it can.
 pub const AUDIT_FILE_BROKEN: &str = "Audit file cannot be written";
+/// A collector does not take spans or log records; said once, until it does again.
+pub const TELEMETRY_NOT_DELIVERED: &str = "Telemetry not delivered";
+/// A collector takes them again.
+pub const TELEMETRY_DELIVERED_AGAIN: &str = "Telemetry delivered again";
 /// The audit file can be written to again.
 pub const AUDIT_FILE_WRITTEN_AGAIN: &str = "Audit file written again";
 /// One phase of the boot is over.

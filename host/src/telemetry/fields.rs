@@ -80,7 +80,7 @@ impl Visit for Fields {
 }
 
 /// An error and its sources, outermost first.
-pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

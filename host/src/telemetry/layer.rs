@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
@@ -56,6 +56,29 @@ pub(super) struct LineLayer {
     quiet: Arc<AtomicBool>,
     limits: Arc<Limits>,
     agent_lines_dropped: Arc<OnceLock<OnDropped>>,
+    also: Arc<OnceLock<Heard>>,
+}
+
+/// A line of the log that is about to be written: limited, cut and without secrets like that.
+#[derive(Debug)]
+pub struct Entry<'a> {
+    /// When it happened.
+    pub time: Timestamp,
+    /// How serious it is.
+    pub level: Level,
+    /// What happened.
+    pub event: &'a str,
+    /// The values.
+    pub details: &'a Map<String, Value>,
+}
+
+/// Hears of every line.
+pub(super) struct Heard(pub(super) Box<dyn Fn(&Entry<'_>) + Send + Sync>);
+
+impl fmt::Debug for Heard {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Heard")
+    }
 }
 
 /// Hears how many lines of the agent were left out.
@@ -80,7 +103,15 @@ impl LineLayer {
             agent: RateLimit::new(AGENT_RATE.0, AGENT_RATE.1, now),
             library: RateLimit::new(LIBRARY_RATE.0, LIBRARY_RATE.1, now),
         };
-        Self { level, origin, sink, quiet, limits: Arc::new(limits), agent_lines_dropped: Arc::default() }
+        Self {
+            level,
+            origin,
+            sink,
+            quiet,
+            limits: Arc::new(limits),
+            agent_lines_dropped: Arc::default(),
+            also: Arc::default(),
+        }
     }
 
     pub(super) const fn sink(&self) -> &Sink {
@@ -99,6 +130,11 @@ impl LineLayer {
     /// Tells `hear` from now on how many lines of the agent were left out. The first one stays.
     pub(super) fn on_agent_lines_dropped(&self, hear: OnDropped) {
         let _ = self.agent_lines_dropped.set(hear);
+    }
+
+    /// Tells `hear` of every line from now on. The first one stays.
+    pub(super) fn also_to(&self, hear: Heard) {
+        let _ = self.also.set(hear);
     }
 
     /// Writes how many lines were refused, when some were.
@@ -146,7 +182,9 @@ impl<S: Subscriber> Layer<S> for LineLayer {
         let metadata = event.metadata();
         let level = Level::from(metadata.level());
         let author = Author::of(metadata);
-        if author == Author::Par && level < Level::Warning && self.quiet.load(Ordering::Relaxed) {
+        let also = self.also.get();
+        let is_quiet = author == Author::Par && level < Level::Warning && self.quiet.load(Ordering::Relaxed);
+        if is_quiet && also.is_none() {
             return;
         }
         let limit = match author {
@@ -166,6 +204,12 @@ impl<S: Subscriber> Layer<S> for LineLayer {
             fields.details.insert("target".to_owned(), Value::from(metadata.target()));
         }
         let repeat = if author == Author::Par { Repeat::Fields } else { Repeat::Nothing };
-        self.sink.write(&self.origin.line(Timestamp::now(), level, fields, repeat));
+        let now = Timestamp::now();
+        if let Some(also) = also {
+            (also.0)(&Entry { time: now, level, event: &fields.message, details: &fields.details });
+        }
+        if !is_quiet {
+            self.sink.write(&self.origin.line(now, level, fields, repeat));
+        }
     }
 }

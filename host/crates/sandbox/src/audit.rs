@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use par_policy::{AuditEvent, DenialCode};
 
-use crate::trace::RequestName;
+use crate::trace::{RequestName, TraceParent};
 
 /// One event of the policy with the facts of its occasion. Holds no query, header or value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct AuditRecord {
     /// work, and of files and memory while several requests are served. Of outbound requests and
     /// secrets the guest names it, so a hostile agent can name another one of its own.
     pub request_id: Option<RequestName>,
+    /// Which span of the request's trace it is, where that is recorded: an outbound request told it to the other side.
+    pub span: Option<TraceParent>,
     /// The Python packages that led to it, from the one the agent called to the one that made
     /// it; empty where that cannot be told. The guest names them, so a hostile agent can lie.
     pub packages: Vec<String>,
@@ -38,6 +40,7 @@ impl AuditRecord {
         Self {
             event,
             request_id,
+            span: None,
             packages: Vec::new(),
             status: None,
             sent_bytes: 0,

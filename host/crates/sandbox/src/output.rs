@@ -79,20 +79,21 @@ impl AsyncWrite for OutputLog {
 /// Logs one record of the guest's `logging`, made while `request` was served.
 pub(crate) fn log_entry(entry: &log::Entry, request: Option<&RequestName>) {
     let (request_id, trace_id) = (request.map(|request| &**request), request.and_then(RequestName::trace_id));
+    let span_id = request.and_then(RequestName::span_id);
     let log::Entry { level, logger, message, traceback, call: _ } = entry;
     let traceback = traceback.as_deref();
     match level {
         log::Level::Debug => {
-            tracing::debug!(target: "agent", logger, text = message, traceback, request_id, trace_id, "Agent log");
+            tracing::debug!(target: "agent", logger, text = message, traceback, request_id, trace_id, span_id, "Agent log");
         }
         log::Level::Info => {
-            tracing::info!(target: "agent", logger, text = message, traceback, request_id, trace_id, "Agent log");
+            tracing::info!(target: "agent", logger, text = message, traceback, request_id, trace_id, span_id, "Agent log");
         }
         log::Level::Warning => {
-            tracing::warn!(target: "agent", logger, text = message, traceback, request_id, trace_id, "Agent log");
+            tracing::warn!(target: "agent", logger, text = message, traceback, request_id, trace_id, span_id, "Agent log");
         }
         log::Level::Error => {
-            tracing::error!(target: "agent", logger, text = message, traceback, request_id, trace_id, "Agent log");
+            tracing::error!(target: "agent", logger, text = message, traceback, request_id, trace_id, span_id, "Agent log");
         }
     }
 }

@@ -57,6 +57,28 @@ impl TraceParent {
         Self::written(&text).unwrap_or(Self([b'0'; LENGTH]))
     }
 
+    /// Another span of the same trace, with an id nobody has.
+    #[must_use]
+    pub fn next(&self) -> Self {
+        let mut next = *self;
+        next.0[36..52].copy_from_slice(format!("{:016x}", fastrand::u64(1..)).as_bytes());
+        next
+    }
+
+    /// The same, recorded or not.
+    #[must_use]
+    pub fn with_sampled(mut self, sampled: bool) -> Self {
+        let flags = self.flags() & RANDOM | if sampled { SAMPLED } else { 0 };
+        self.0[53..].copy_from_slice(format!("{flags:02x}").as_bytes());
+        self
+    }
+
+    /// Its flags, as one number.
+    #[must_use]
+    pub fn flags(&self) -> u8 {
+        self.0[54] - b'0'
+    }
+
     fn written(text: &str) -> Option<Self> {
         Some(Self(text.as_bytes().try_into().ok()?))
     }
@@ -158,13 +180,33 @@ struct Named {
     id: Box<str>,
     parent: Option<TraceParent>,
     state: Option<HeaderValue>,
+    recorded: bool,
 }
 
 impl RequestName {
     /// The request `id` of a trace.
     #[must_use]
     pub fn traced(id: &str, parent: TraceParent, state: Option<HeaderValue>) -> Self {
-        Self(Arc::new(Named { id: id.into(), parent: Some(parent), state }))
+        Self(Arc::new(Named { id: id.into(), parent: Some(parent), state, recorded: false }))
+    }
+
+    /// The request `id` of a trace of which `span` is recorded by this process: what the request asks of others is a span
+    /// each, below that one.
+    #[must_use]
+    pub fn recorded(id: &str, span: TraceParent, state: Option<HeaderValue>) -> Self {
+        Self(Arc::new(Named { id: id.into(), parent: Some(span), state, recorded: true }))
+    }
+
+    /// The span that is recorded, where one is.
+    #[must_use]
+    pub fn recorded_span(&self) -> Option<&TraceParent> {
+        self.0.parent.as_ref().filter(|_| self.0.recorded)
+    }
+
+    /// The id of the span that is recorded, where one is.
+    #[must_use]
+    pub fn span_id(&self) -> Option<&str> {
+        self.recorded_span().map(TraceParent::span_id)
     }
 
     /// The id of the trace, where it belongs to one.
@@ -173,9 +215,10 @@ impl RequestName {
         self.0.parent.as_ref().map(TraceParent::trace_id)
     }
 
-    /// Puts the trace into the headers of a request. What somebody put there before stays, and nothing is added to it.
-    pub(crate) fn pass_on(&self, headers: &mut HeaderMap) {
-        let Some(parent) = &self.0.parent else { return };
+    /// Puts the trace into the headers of a request, which is the span `span` of it where that is recorded. What somebody put
+    /// there before stays, and nothing is added to it.
+    pub(crate) fn pass_on(&self, span: Option<&TraceParent>, headers: &mut HeaderMap) {
+        let Some(parent) = span.or(self.0.parent.as_ref()) else { return };
         if headers.contains_key(TRACEPARENT) || headers.contains_key(TRACESTATE) {
             return;
         }
@@ -189,7 +232,7 @@ impl RequestName {
 impl From<&str> for RequestName {
     /// A request that belongs to no trace.
     fn from(id: &str) -> Self {
-        Self(Arc::new(Named { id: id.into(), parent: None, state: None }))
+        Self(Arc::new(Named { id: id.into(), parent: None, state: None, recorded: false }))
     }
 }
 
@@ -241,6 +284,20 @@ mod tests {
         assert_eq!(parse(TraceParent::new(0, 0, true).as_str()).unwrap().len(), 55);
     }
 
+    #[test]
+    fn another_span_is_of_the_same_trace_and_only_a_recorded_one_is_told() {
+        let parent = TraceParent::parse(GOOD.as_bytes()).unwrap();
+
+        let next = parent.next();
+
+        assert_eq!((next.trace_id(), next.is_sampled()), (parent.trace_id(), true));
+        assert_ne!(next.span_id(), parent.span_id());
+        assert_eq!(parse(next.as_str()).as_deref(), Some(next.as_str()));
+        assert_eq!(next.with_sampled(false).as_str(), format!("{}00", &next.as_str()[..53]));
+        assert_eq!(RequestName::traced("01J", next, None).span_id(), None);
+        assert_eq!(RequestName::recorded("01J", next, None).span_id(), Some(next.span_id()));
+    }
+
     /// Hostile 144.
     #[test]
     fn a_parent_of_any_other_form_is_none() {
@@ -288,19 +345,23 @@ mod tests {
         let name = RequestName::traced("01J", parent, Some(HeaderValue::from_static("a=1")));
 
         let mut headers = HeaderMap::new();
-        name.pass_on(&mut headers);
+        name.pass_on(None, &mut headers);
         assert_eq!(
             (&headers[TRACEPARENT], &headers[TRACESTATE]),
             (&HeaderValue::from_static(GOOD), &HeaderValue::from_static("a=1"))
         );
+        let span = parent.next();
+        let mut headers = HeaderMap::new();
+        name.pass_on(Some(&span), &mut headers);
+        assert_eq!(headers[TRACEPARENT], span.header());
 
         for own in [TRACEPARENT, TRACESTATE] {
             let mut headers = HeaderMap::from_iter([(own, HeaderValue::from_static("own"))]);
-            name.pass_on(&mut headers);
+            name.pass_on(None, &mut headers);
             assert_eq!(headers.len(), 1);
         }
         let mut headers = HeaderMap::new();
-        RequestName::from("01J").pass_on(&mut headers);
+        RequestName::from("01J").pass_on(None, &mut headers);
         assert!(headers.is_empty());
     }
 }

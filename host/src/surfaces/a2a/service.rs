@@ -16,6 +16,7 @@ use crate::backend::{ActionCall, CallError};
 use crate::surfaces::builtin::now_ms;
 use crate::surfaces::reply::ErrorCode;
 use crate::surfaces::request_id::RequestId;
+use crate::surfaces::spans::Continued;
 use crate::telemetry::events;
 
 const METHODS: [&str; 4] = ["Health", "DescribeCapabilities", "Invoke", "Ping"];
@@ -97,9 +98,9 @@ impl agent_service_server::AgentService for AgentService {
 
     async fn invoke(&self, request: Request<ActionRequest>) -> Result<Response<ActionResult>, Status> {
         let started = Instant::now();
-        let (headers, _, request) = request.into_parts();
+        let (headers, extensions, request) = request.into_parts();
         let mut headers = headers.into_headers();
-        let id = RequestId::of(&headers);
+        let id = RequestId::of(&headers, &extensions);
         let patience = client_timeout(&headers).map_or(self.0.timeout, |client| client.min(self.0.timeout));
         let request_id = match request.request_id.as_str() {
             "" => format!("req_{}", now_ms()),
@@ -108,7 +109,13 @@ impl agent_service_server::AgentService for AgentService {
         let (action, answer) = match invoke::read(request) {
             Ok(wanted) => {
                 let action = wanted.action.clone();
-                (action, self.act(wanted, id.settle(&mut headers), patience, started).await)
+                let mut span = Continued::call(&extensions, "action");
+                span.iter_mut().for_each(|span| span.set("par.action", action.as_str()));
+                let answer = self.act(wanted, id.settle(&mut headers, span.as_ref()), patience, started).await;
+                if let (Some(span), Err(error)) = (&mut span, &answer) {
+                    span.fail(ErrorCode::of(error).word());
+                }
+                (action, answer)
             }
             Err(unclear) => {
                 let raised = CallError::Raised { message: unclear.to_string(), traceback: String::new() };

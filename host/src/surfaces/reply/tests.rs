@@ -13,7 +13,7 @@ use crate::surfaces::request_id::RequestId;
 
 fn accept(reply: HttpReply, method: &Method) -> Response<Payload> {
     let asked = Asked {
-        request_id: RequestId::of(&http::HeaderMap::new()),
+        request_id: RequestId::of(&http::HeaderMap::new(), &http::Extensions::new()),
         agent: "weather",
         allowed: Duration::from_millis(500),
     };
@@ -120,7 +120,7 @@ fn answers_without_a_body_have_none_and_head_tells_its_length() {
 #[tokio::test]
 async fn a_timeout_says_how_long_was_allowed() {
     let asked = Asked {
-        request_id: RequestId::of(&http::HeaderMap::new()),
+        request_id: RequestId::of(&http::HeaderMap::new(), &http::Extensions::new()),
         agent: "weather",
         allowed: Duration::from_secs(30),
     };

@@ -74,7 +74,7 @@ impl Serve for UiAlone {
     type Body = Payload;
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Payload> {
-        let request_id = RequestId::of(request.headers());
+        let request_id = RequestId::of(request.headers(), request.extensions());
         let (head, body) = request.into_parts();
         let is_head = head.method == Method::HEAD;
         let received = Received { head, body, peer, at: Instant::now(), request_id };

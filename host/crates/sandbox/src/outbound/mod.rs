@@ -42,7 +42,7 @@ pub use unseen::{Unseen, UnseenRecord};
 
 use crate::audit::{AuditRecord, AuditSink};
 use crate::flight::Flight;
-use crate::trace::RequestName;
+use crate::trace::{RequestName, TraceParent};
 use body::SentBody;
 use connect::Connector;
 use roots::Tls;
@@ -102,13 +102,21 @@ pub enum AskedBody {
 #[derive(Debug)]
 struct Whose {
     request_id: Option<RequestName>,
+    /// What it is in the trace of that request, where that is recorded.
+    span: Option<TraceParent>,
     packages: Vec<String>,
 }
 
 impl Whose {
+    fn of(flight: Option<&Flight>, packages: Vec<String>) -> Self {
+        let request_id = flight.map(Flight::request_name);
+        let span = request_id.as_ref().and_then(RequestName::recorded_span).map(TraceParent::next);
+        Self { request_id, span, packages }
+    }
+
     fn record(&self, event: AuditEvent) -> AuditRecord {
         let record = AuditRecord::at_once(event, self.request_id.clone());
-        AuditRecord { packages: self.packages.clone(), ..record }
+        AuditRecord { span: self.span, packages: self.packages.clone(), ..record }
     }
 }
 
@@ -174,7 +182,7 @@ impl Outbound {
     /// Judges a request and lets it out. What is denied has happened to nobody but the record.
     #[must_use]
     pub fn begin(&self, asked: Asked, flight: Option<&Flight>) -> Exchange {
-        let whose = Whose { request_id: flight.map(Flight::request_name), packages: asked.packages };
+        let whose = Whose::of(flight, asked.packages);
         match self.admit(&asked.head, asked.body, flight, &whose) {
             Ok(sending) => sending.start(),
             Err(failure) => Exchange::failed(failure),
@@ -192,7 +200,7 @@ impl Outbound {
         let mut headers = headers::request(values).map_err(denied)?;
         self.count(flight).map_err(denied)?;
         if let Some(request) = &whose.request_id {
-            request.pass_on(&mut headers);
+            request.pass_on(whose.span.as_ref(), &mut headers);
         }
         let (body, pushes) = body::sent(asked, self.limits().request_bytes).map_err(denied)?;
         let uri: http::Uri = target.url().as_str().parse().map_err(|_| {
@@ -269,7 +277,7 @@ impl Outbound {
     pub fn too_many(&self, flight: Option<&Flight>) -> Exchange {
         let sentence = format!("an instance has at most {} outbound requests open", self.most_open());
         let denial = Denial::by_limit(DenialCode::OutboundBusy, sentence, LimitKey::OUTBOUND_CONCURRENT_REQUESTS);
-        let whose = Whose { request_id: flight.map(Flight::request_name), packages: Vec::new() };
+        let whose = Whose::of(flight, Vec::new());
         Exchange::failed(self.deny("a request", &denial, &whose))
     }
 }

@@ -67,7 +67,7 @@ impl Outbound {
         flight: Option<&Flight>,
         packages: Vec<String>,
     ) -> Result<Unseen, Failure> {
-        let whose = Whose { request_id: flight.map(Flight::request_name), packages };
+        let whose = Whose::of(flight, packages);
         let event = target(host, port).and_then(|target| self.unseen(&target));
         let event = event.ok_or_else(|| Failure::not_http(format!("`{host}` may not be spoken to unseen")))?;
         let denied = |denial: Denial| self.deny(event.target.clone(), &denial, &whose);
