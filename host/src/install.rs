@@ -51,7 +51,7 @@ use tokio::sync::mpsc;
 
 pub use choose::WheelName;
 pub(crate) use download::is_trusted_transport;
-pub use error::{InstallError, Unresolvable, WheelFault};
+pub use error::{InstallError, Needed, Unresolvable, WheelFault};
 pub use guest::GuestFiles;
 pub use host_python::HostPython;
 pub use jobs::GuestJobs;

@@ -18,10 +18,12 @@ use super::settings::{PYTHON_VERSION, UV_VERSION};
 #[non_exhaustive]
 pub enum InstallError {
     /// The resolver is not there.
-    #[error("`uv` {UV_VERSION} is needed to install dependencies and was not found{}", at(.asked.as_ref()))]
+    #[error("`uv` {UV_VERSION} is needed to install {} and was not found{}", wanted(.needed), at(.asked.as_ref()))]
     NoUv {
         /// Where the operator said it is.
         asked: Option<PathBuf>,
+        /// What it was to find.
+        needed: Needed,
     },
     /// The resolver does not start.
     #[error("cannot run `{}`", .uv.display())]
@@ -215,6 +217,14 @@ fn reason_of(reason: &str) -> String {
 }
 
 impl InstallError {
+    /// The same, with what the resolver was to find.
+    pub(super) fn needed_for(self, what: Needed) -> Self {
+        match self {
+            Self::NoUv { asked, .. } => Self::NoUv { asked, needed: what },
+            other => other,
+        }
+    }
+
     pub(crate) fn cache(source: impl Into<std::io::Error>) -> Self {
         Self::Cache(source.into())
     }
@@ -223,7 +233,15 @@ impl InstallError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NoUv { .. } | Self::UvVersion { .. } => {
+            Self::NoUv { needed: Needed::Versions(_), .. } => Some(format!(
+                "run `par lock` where `uv` is and put its `pylock.toml` into the package; or run `just tools`, or set \
+                 `PAR_UV` to a `uv` of version {UV_VERSION}"
+            )),
+            Self::NoUv { needed: Needed::Wheels(_), .. } => Some(format!(
+                "put the wheels into `WHEELHOUSE_DIR` with `par wheelhouse add`; or run `just tools`, or set `PAR_UV` \
+                 to a `uv` of version {UV_VERSION}"
+            )),
+            Self::NoUv { needed: Needed::Unsaid, .. } | Self::UvVersion { .. } => {
                 Some(format!("run `just tools`, or set `PAR_UV` to a `uv` of version {UV_VERSION}"))
             }
             Self::NoInterpreter => {
@@ -248,6 +266,24 @@ impl InstallError {
             Self::Conflict { .. } => Some("require only one of the two".to_owned()),
             _ => None,
         }
+    }
+}
+
+/// What a resolver that is not there was to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Needed {
+    /// Nobody said.
+    Unsaid,
+    /// Versions of these, which nothing pins.
+    Versions(Vec<String>),
+    /// The wheels of these, which the package pins.
+    Wheels(Vec<String>),
+}
+
+fn wanted(needed: &Needed) -> String {
+    match needed {
+        Needed::Versions(names) | Needed::Wheels(names) if !names.is_empty() => list(names),
+        _ => "dependencies".to_owned(),
     }
 }
 

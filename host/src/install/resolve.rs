@@ -16,6 +16,7 @@ use tokio::process::Command;
 
 use super::InstallError;
 use super::choose::WheelName;
+use super::error::Needed;
 use super::explain;
 use super::guest::GuestFiles;
 use super::lock::{Lock, Locked};
@@ -57,7 +58,7 @@ pub(super) async fn resolve(
     extra: &[&Path],
     detail: Detail,
 ) -> Result<Lock, InstallError> {
-    let uv = find(settings)?;
+    let uv = find(settings).map_err(|error| error.needed_for(Needed::Versions(uncarried(wanted, guest))))?;
     let _kept = keep_cache(settings).await?;
     let run = Run { uv: &uv, package, guest, settings, scratch, extra, detail };
     // Another version is refused whatever it answers; it takes as long to say which it is as to begin.
@@ -78,6 +79,15 @@ pub(super) async fn resolve(
         Err(InstallError::Unresolvable { .. }) => Ok(lock),
         other => other,
     }
+}
+
+/// What the guest does not have, in any version; all of it where a version is the matter.
+fn uncarried(wanted: &[Wanted], guest: &GuestFiles) -> Vec<String> {
+    let lines = |all: bool| {
+        let other = wanted.iter().filter(move |wanted| all || guest.carried(&wanted.name).is_none());
+        other.map(|wanted| wanted.line.clone()).collect::<Vec<_>>()
+    };
+    Some(lines(false)).filter(|other| !other.is_empty()).unwrap_or_else(|| lines(true))
 }
 
 /// One question to the resolver, but for the requirements.
@@ -167,7 +177,8 @@ pub(super) async fn places(
     settings: &InstallSettings,
     scratch: &Path,
 ) -> Result<Lock, InstallError> {
-    let uv = find(settings)?;
+    let needed = || Needed::Wheels(pins.iter().map(|(name, version)| format!("{name}=={version}")).collect());
+    let uv = find(settings).map_err(|error| error.needed_for(needed()))?;
     check_version(&uv, settings).await?;
     let _kept = keep_cache(settings).await?;
     let pinned: String = pins.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
@@ -301,11 +312,18 @@ fn interpreter(settings: &InstallSettings) -> Option<PathBuf> {
 /// The `uv` to run: the configured one, else the one this release's recipe installs, else the search path.
 pub(super) fn find(settings: &InstallSettings) -> Result<PathBuf, InstallError> {
     if let Some(uv) = &settings.uv {
-        return if uv.is_file() { Ok(uv.clone()) } else { Err(InstallError::NoUv { asked: Some(uv.clone()) }) };
+        return if uv.is_file() {
+            Ok(uv.clone())
+        } else {
+            Err(InstallError::NoUv { asked: Some(uv.clone()), needed: Needed::Unsaid })
+        };
     }
     let pinned = settings.cache.join(format!("tools/uv-{UV_VERSION}/bin/uv"));
     let on_path = settings.search_path.iter().flat_map(std::env::split_paths).map(|directory| directory.join("uv"));
-    std::iter::once(pinned).chain(on_path).find(|path| path.is_file()).ok_or(InstallError::NoUv { asked: None })
+    std::iter::once(pinned)
+        .chain(on_path)
+        .find(|path| path.is_file())
+        .ok_or(InstallError::NoUv { asked: None, needed: Needed::Unsaid })
 }
 
 pub(super) async fn check_version(uv: &Path, settings: &InstallSettings) -> Result<(), InstallError> {

@@ -107,8 +107,11 @@ async fn another_version_is_refused() {
 async fn it_is_found_where_the_recipe_puts_it_then_on_the_search_path() {
     let mut bench = Bench::new();
     bench.settings.uv = None;
-    let missing = bench.install(&["thing"]).await.unwrap_err();
-    assert_eq!(missing.to_string(), format!("`uv` {UV_VERSION} is needed to install dependencies and was not found"));
+    let missing = bench.install(&["thing>=1", "other"]).await.unwrap_err();
+    let expected = format!("`uv` {UV_VERSION} is needed to install `other` and `thing>=1` and was not found");
+    assert_eq!(missing.to_string(), expected);
+    let hint = missing.hint().unwrap();
+    assert!(hint.starts_with("run `par lock` where `uv` is") && hint.contains("`PAR_UV`"), "{hint}");
 
     let answers = |marker: &str| {
         format!(
