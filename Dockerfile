@@ -3,8 +3,8 @@
 #   hardened  `par`, its guest, the C library, certificates. No shell, no Python, no compiler.
 #   full      the same on a CPython, for agents the native backend runs.
 #
-# `just image` builds both from what is built on this machine; `docker build --target hardened .` builds
-# everything from source, in the stages below. Needs BuildKit, which builds only the stages a target uses.
+# `docker build --target hardened .` builds everything from source, in the stages below; `just image` builds both from
+# what is built on this machine. Needs BuildKit, which builds only the stages a target uses.
 
 # Every base is an argument, so that the images can be built where no registry is within reach.
 ARG BUILD_BASE=rust:1.95-bookworm
@@ -12,23 +12,33 @@ ARG BASE=debian:bookworm-slim
 ARG FULL_BASE=python:3.14-slim-bookworm
 # `build`: from source, the context is the repository. `prebuilt`: the context has `par` and `guest`.
 ARG ARTEFACTS=build
+# The time of every file. A BuildKit of 0.11 or newer takes it for the time of the image, too.
+ARG SOURCE_DATE_EPOCH=0
 
 # --- from source ------------------------------------------------------------------------------
 
 FROM ${BUILD_BASE} AS toolchain
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends build-essential ca-certificates git python3 python3-venv
-ENV PAR_CACHE=/build/cache CARGO_TARGET_DIR=/build/target
+ENV PAR_CACHE=/build/cache CARGO_TARGET_DIR=/build/target CARGO_INCREMENTAL=0
 WORKDIR /src
 
+# What changes seldom and takes long, from what it is made of alone. The compilers are larger than all the rest, and
+# nothing else needs them.
 FROM toolchain AS extensions
-COPY . .
-RUN ./just extensions
+COPY just justfile ./
+COPY guest-python/allocator guest-python/allocator
+COPY guest-python/build guest-python/build
+COPY guest-python/extensions guest-python/extensions
+COPY guest-python/requirements guest-python/requirements
+RUN ./just extensions && rm -rf "$PAR_CACHE/toolchain" "$PAR_CACHE/cargo"
 
-FROM extensions AS host
+FROM toolchain AS host
+COPY . .
 RUN ./just tools build
 
 FROM host AS guest
+COPY --from=extensions /build/cache/ /build/cache/
 RUN ./just guest && python3 .ci/image.py context /build/context
 
 FROM scratch AS build
@@ -43,11 +53,12 @@ COPY . /
 
 FROM ${ARTEFACTS} AS artefacts
 
-# Everything the hardened image has, put together where there is a shell. One tree, one layer, and one time for
-# every file, so that the same inputs make the same layer.
+# Everything the hardened image has, and what the full one has beside its base, put together where there is a shell.
+# One tree each, one layer, and one time for every file, so that the same inputs make the same layer.
 FROM ${BASE} AS rootfs
+ARG SOURCE_DATE_EPOCH
 COPY --from=artefacts / /artefacts/
-RUN sh /artefacts/image/rootfs.sh /artefacts /rootfs
+RUN sh /artefacts/image/rootfs.sh /artefacts /rootfs /full
 
 FROM scratch AS common
 ARG VERSION=0.1.0
@@ -85,13 +96,11 @@ LABEL org.opencontainers.image.title="PAR, the Pixell Agent Runtime, with CPytho
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.ref.name="full"
-COPY --from=rootfs /rootfs/usr/local/ /usr/local/
-COPY --from=rootfs /rootfs/etc/ssl/ /etc/ssl/
-COPY --from=rootfs --chown=10001:10001 /rootfs/var/cache/par/ /var/cache/par/
-COPY --from=artefacts /uv /usr/local/bin/uv
+COPY --from=rootfs /full/ /
 ENV PAR_GUEST_DIR=/usr/local/lib/par/guest \
     PAR_CACHE_DIR=/var/cache/par \
     PAR_EXIT_CODES=by_class \
+    PAR_NATIVE=allow \
     PAR_OBSERVE=refuse \
     PAR_UV=/usr/local/bin/uv \
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Puts the files of the hardened image together: `rootfs.sh ARTEFACTS ROOT`, run in the base image.
+# Puts the files of the hardened image together, and those the full one has beside its base:
+# `rootfs.sh ARTEFACTS ROOT FULL`, run in the base image.
 set -eu
 artefacts=$1
 root=$2
+full=$3
 
 mkdir -p "$root/usr/local/bin" "$root/usr/local/lib/par" "$root/usr/local/share/par" "$root/etc/ssl/certs" "$root/tmp" \
     "$root/var/cache/par" "$root/proc" "$root/sys" "$root/dev"
@@ -39,11 +41,18 @@ printf 'hosts: files dns\n' >"$root/etc/nsswitch.conf"
     printf '\n]}\n'
 } >"$root/usr/local/share/par/image.cdx.json"
 
-# Nobody writes to anything but these two, and to them only where the container may write at all.
-chown -R 0:0 "$root"
-chmod -R u=rwX,go=rX "$root"
-chmod 0755 "$root/usr/local/bin/par"
+mkdir -p "$full/usr" "$full/etc/ssl/certs" "$full/var/cache/par"
+cp -r "$root/usr/local" "$full/usr/local"
+cp "$artefacts/uv" "$full/usr/local/bin/uv"
+cp "$root/etc/ssl/certs/ca-certificates.crt" "$full/etc/ssl/certs/"
+
+# Nobody writes to anything but the cache and `/tmp`, and to them only where the container may write at all.
+for tree in "$root" "$full"; do
+    chown -R 0:0 "$tree"
+    chmod -R u=rwX,go=rX "$tree"
+    chmod 0755 "$tree"/usr/local/bin/*
+    chown 10001:10001 "$tree/var/cache/par"
+    chmod 0700 "$tree/var/cache/par"
+done
 chmod 1777 "$root/tmp"
-chown 10001:10001 "$root/var/cache/par"
-chmod 0700 "$root/var/cache/par"
-find "$root" -exec touch -h -d @0 {} +
+find "$root" "$full" -exec touch -h -d "@${SOURCE_DATE_EPOCH:-0}" {} +

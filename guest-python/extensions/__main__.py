@@ -1,4 +1,4 @@
-"""`python3 guest-python/extensions`: builds the wheels and prints their paths."""
+"""`python3 guest-python/extensions`: builds the wheels and the allocator, prints their paths."""
 
 import sys
 from pathlib import Path
@@ -9,11 +9,13 @@ from build.program import main  # noqa: E402  (the module path is only complete 
 
 
 def build() -> None:
-    """Builds every extension of `extensions.toml`."""
+    """Builds every extension of `extensions.toml`, and PAR's own."""
+    from extensions.allocator import allocator
     from extensions.wheels import wheels
 
     for built in wheels():
         print(built.wheel)
+    print(allocator())
 
 
 main(build)
