@@ -89,9 +89,10 @@ mutants *arguments:
 image *targets="": tools build guest
     python3 .ci/image.py build {{ targets }}
 
-# Runs the hardened image in a Docker engine of its own and holds it against its promises; as root, with Debian's docker.io, mmdebstrap and curl.
+# Runs the images in a Docker engine of its own and holds them against their promises, all or `--short` or those named; as root, with Debian's docker.io, mmdebstrap and curl.
 image-test *promises="": tools build guest
-    python3 .ci/image_test.py {{ promises }}
+    cargo build {{ cargo_flags }} --bin par-objects
+    python3 .ci/image_test {{ promises }}
 
 # Writes what PAR is made of, as CycloneDX, into a directory.
 sbom directory="target/sbom": guest
@@ -132,7 +133,7 @@ compat *packages="": tools build guest
     cargo build {{ cargo_flags }} --bin par-compat
     "$CARGO_TARGET_DIR/release/par-compat" "$PAR_CACHE" {{ packages }}
 
-# Builds the native WASI wheels, unless they are in the cache.
+# Builds the native WASI wheels and the allocator, unless they are in the cache.
 extensions:
     @python3 guest-python/extensions
 

@@ -43,8 +43,10 @@ fn checklist() -> Vec<Row> {
 
 /// What `just image-test` holds: the rows in the first line of each promise.
 fn of_the_image() -> Vec<(u16, String)> {
-    let source = fs_err::read_to_string(repository().join(".ci/image_test.py")).unwrap();
-    let promises = source.split("\ndef ").filter_map(|definition| {
+    let files = fs_err::read_dir(repository().join(".ci/image_test/promises")).unwrap();
+    let sources = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|it| it == "py"));
+    let all: String = sources.map(|path| fs_err::read_to_string(path).unwrap()).collect();
+    let promises = all.split("\ndef ").filter_map(|definition| {
         let (name, rest) = definition.split_once("(tests: Tests) -> None:")?;
         let said = rest.split("\"\"\"").nth(1)?.split(": ").next()?;
         Some(rows_in(said).map(|row| (row, format!("just image-test {name}"))).collect::<Vec<_>>())
