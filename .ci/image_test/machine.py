@@ -21,6 +21,9 @@ WAYS = [[], ["--storage-driver=vfs"]]
 
 BASE, RELEASE = "par-base:test", "bookworm"
 
+STARTING = 120
+"""How long an engine may take to start. Unit: seconds."""
+
 
 class Unavailable(Exception):
     """This machine does not run containers. A sentence says why."""
@@ -73,7 +76,7 @@ class Engine:
                     start_new_session=True,
                 )
             with contextlib.suppress(Failed):
-                until("the engine", lambda daemon=daemon: is_up(daemon))
+                until("the engine", lambda daemon=daemon: is_up(daemon), STARTING)
                 if daemon.poll() is None:
                     return daemon
             end(daemon)

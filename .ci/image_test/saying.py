@@ -34,9 +34,9 @@ def said(*command: str) -> str:
     return done.stdout.strip()
 
 
-def until(what: str, holds: Callable[[], object]) -> None:
+def until(what: str, holds: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Waits for something."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > end:
             raise Failed(f"{what} did not come")
