@@ -62,7 +62,7 @@ def hold(promises: list[Promise]) -> None:
                 promise(tests)
             except (Failed, subprocess.TimeoutExpired) as failed:
                 if engine.is_lost():
-                    raise Unavailable(f"the engine ended: {failed}") from None
+                    raise Unavailable(f"the engine ended during {promise.__name__}") from None
                 raise Failed(f"{promise.__name__}: {failed}") from None
             tell(f"ok    {promise.__doc__.splitlines()[0]}")
 

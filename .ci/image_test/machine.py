@@ -147,6 +147,9 @@ class Engine:
         places = [line.split()[1] for line in mounts]
         for mounted in sorted(one for one in places if one.startswith(f"{self.place}/"))[::-1]:
             ran("umount", "--lazy", mounted)
+        for bridge in Path("/sys/class/net").glob(f"{self.network}*"):
+            if shutil.which("ip"):
+                ran("ip", "link", "delete", bridge.name)
 
 
 def base_image() -> str:
