@@ -344,3 +344,46 @@ def test_a_servicer_answers_every_action(package, prefix, function):
     for action, text in (("fail", "refused"), ("abort", "nothing there"), ("status", "broken")):
         with pytest.raises(RuntimeError, match=text):
             invoke(registered, action)
+
+
+def test_a_handler_nobody_waits_for_is_cancelled(package):
+    registered = loaded(
+        package,
+        """
+        import asyncio
+
+        seen = []
+
+
+        async def wait(parameters):
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                seen.append("cancelled")
+                raise
+
+
+        async def stay(parameters):
+            try:
+                await asyncio.sleep(0.001)
+                return "stayed"
+            finally:
+                seen.append("ended")
+
+
+        def create():
+            return {"wait": wait, "stay": stay, "seen": lambda parameters: seen}
+        """,
+    )
+
+    async def ask():
+        gone = asyncio.Event()
+        waiting = asyncio.ensure_future(registered.invoke("wait", {}, gone.wait))
+        stayed = await registered.invoke("stay", {}, asyncio.Event().wait)
+        assert not waiting.done()
+        gone.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        return stayed, await registered.invoke("seen", {}, gone.wait)
+
+    assert asyncio.run(ask()) == ("stayed", "['ended', 'cancelled']")

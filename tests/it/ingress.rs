@@ -248,6 +248,46 @@ async fn metadata_beyond_the_limit_is_refused() {
     assert_eq!(host.a2a().await.act("nothing", &[]).await.result, "None");
 }
 
+/// hostile 149, 150: a call whose client leaves, or whose `grpc-timeout` passes, ends in the agent as well: its handler is cancelled, and
+/// the instance goes on.
+#[tokio::test]
+async fn a_call_nobody_waits_for_is_cancelled_in_the_agent() {
+    is_cancelled(&service().start().await).await;
+}
+
+/// Hostile 149, 150: the same outside of the sandbox.
+#[tokio::test]
+async fn a_call_nobody_waits_for_is_cancelled_in_a_process_of_the_agent() {
+    let package = Package::actions(include_str!("python/service.py")).native();
+    is_cancelled(&TestHost::agent(&package).start().await).await;
+}
+
+async fn is_cancelled(host: &RunningHost) {
+    let client = host.a2a().await;
+    let wait = |name: &str| ActionRequest {
+        action: "wait_and_tell".into(),
+        parameters: [("name".to_owned(), name.to_owned())].into(),
+        ..ActionRequest::default()
+    };
+
+    let leaving = client.clone();
+    let asking = tokio::spawn(async move { leaving.invoke(wait("left")).await });
+    host.wait_for_agent("waiting").await;
+    asking.abort();
+    host.wait_for_agent("cancelled left").await;
+    // By a client that does not give up by itself.
+    let url = format!("http://127.0.0.1:{}/pixell.agent.AgentService/Invoke", host.setup().port("A2A_PORT"));
+    let call = http2().post(url).header("content-type", "application/grpc").header("te", "trailers");
+    let message = frames::message(&wait("late"));
+    let late = call.header("grpc-timeout", "300m").body(message).send().await.unwrap();
+    assert_eq!(grpc_status(&late), "4");
+    host.wait_for_agent("cancelled late").await;
+
+    assert!(client.act("release", &[("name", "kept")]).await.success);
+    assert_eq!(client.act("hold", &[("name", "kept")]).await.result, "released");
+    assert!(host.events("Instance trapped").is_empty());
+}
+
 /// hostile 151: what the service is made of is told to nobody.
 #[tokio::test]
 async fn there_is_no_reflection() {

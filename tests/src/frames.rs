@@ -179,6 +179,13 @@ pub fn bytes(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A message of gRPC, as it is in a body.
+#[must_use]
+pub fn message(message: &impl prost::Message) -> Vec<u8> {
+    let length = u32::try_from(message.encoded_len()).unwrap().to_be_bytes();
+    [&[0], &length[..], &message.encode_to_vec()].concat()
+}
+
 /// The head of a request, each field spelt out.
 #[must_use]
 pub fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Vec<u8> {

@@ -19,6 +19,7 @@ from par_guest.servicer import invoke_method, invoke_servicer
 DEFAULT_FUNCTIONS = ("create_grpc_server", "create_service")
 
 Handler = Callable[[Mapping[str, Any]], Any]
+Gone = Callable[[], Awaitable[None]]
 CatchAll = Callable[[str, Mapping[str, Any]], Awaitable[str]]
 
 
@@ -49,8 +50,13 @@ class Actions:
         """Names of the registered actions, in the agent's order."""
         return list(self.handlers)
 
-    async def invoke(self, action: str, parameters: Mapping[str, Any]) -> str:
+    async def invoke(
+        self, action: str, parameters: Mapping[str, Any], gone: Gone | None = None
+    ) -> str:
         """Runs one action in a context of its own and returns `str()` of its result.
+
+        `gone` waits until nobody wants the result any more: its caller left, or its deadline has
+        passed. Then the handler is cancelled, as it would be by a gRPC server of asyncio.
 
         Raises [`ActionNotFound`] when nothing is registered under the name, and whatever
         the handler raises.
@@ -60,7 +66,10 @@ class Actions:
             raise ActionNotFound(action)
         # Each call gets its own dictionary: a handler may change what it was given.
         call = self._run(handler, action, dict(parameters))
-        return await asyncio.get_running_loop().create_task(call, name=f"action {action}")
+        task = asyncio.get_running_loop().create_task(call, name=f"action {action}")
+        if gone is not None:
+            await _while_wanted(task, gone)
+        return await task
 
     async def _run(self, handler: Handler | None, action: str, parameters: dict[str, Any]) -> str:
         try:
@@ -72,6 +81,19 @@ class Actions:
             return str(result)
         except (SystemExit, KeyboardInterrupt) as error:
             raise ActionExited(f"the handler of `{action}` raised {error!r}") from error
+
+
+async def _while_wanted(task: asyncio.Task[str], gone: Gone) -> None:
+    """Returns when the task has ended; cancels it when nobody wants its result."""
+    # Most handlers are done after their first step, and nobody has to be watched for them.
+    await asyncio.sleep(0)
+    if task.done():
+        return
+    leaving = asyncio.ensure_future(gone())
+    await asyncio.wait((task, leaving), return_when=asyncio.FIRST_COMPLETED)
+    if not task.done():
+        task.cancel()
+    leaving.cancel()
 
 
 def load(name: str, python_path: Iterable[str] = ()) -> Actions:

@@ -6,6 +6,7 @@ Nothing may be raised out of here but `Err`, or the instance is lost.
 
 from __future__ import annotations
 
+import functools
 import gc
 import json
 import sys
@@ -16,7 +17,7 @@ from wit_world import exports
 from wit_world.exports import lifecycle as world
 from wit_world.exports.actions import Parameters_Json
 from wit_world.exports.http import Surface
-from wit_world.imports import log
+from wit_world.imports import calls, log
 from wit_world.imports.failure import Failure, Reason
 
 from par_guest import a2a_http, actions, logs, outbound, platform_fixes, rest, restoring, versions
@@ -114,7 +115,8 @@ class Actions(exports.Actions):
                 values = json.loads(parameters.value)
             else:
                 values = dict(parameters.value)
-            return await _agent.actions.invoke(request.action, values)
+            gone = functools.partial(calls.ended, request.id)
+            return await _agent.actions.invoke(request.action, values, gone)
         except actions.ActionNotFound:
             raise Err(Failure(Reason.ACTION_NOT_FOUND, request.action, "")) from None
         except BaseException as error:

@@ -133,8 +133,8 @@ impl Calls {
         (number, flight)
     }
 
-    /// Begins an action.
-    pub(super) fn action(&mut self, job: Job<ActionCall, String>, outbox: &mut BytesMut) {
+    /// Begins an action. From here on no other process can take it.
+    pub(super) fn action(&mut self, job: Job<ActionCall, String>, outbox: &mut BytesMut) -> (u32, Arc<Flight>) {
         let Job { call, flight, reply } = job;
         let number = self.next();
         let parameters = match call.parameters {
@@ -145,7 +145,8 @@ impl Calls {
         let request = json!({"action": call.action, "parameters": parameters}).to_string();
         frames::put(outbox, To::Action, number, |payload| payload.put_slice(request.as_bytes()));
         self.flights.begin(number, &flight);
-        self.open.insert(number, Open { flight, way_back: WayBack::Action(reply), room: None });
+        self.open.insert(number, Open { flight: Arc::clone(&flight), way_back: WayBack::Action(reply), room: None });
+        (number, flight)
     }
 
     /// Takes what a process says about a call. What it says about one that is over is nothing.

@@ -327,7 +327,7 @@ impl Line {
     fn begin(&mut self, request: Request) -> Option<(u32, Arc<par_sandbox::Flight>)> {
         match request {
             Request::Http(job) => return Some(self.calls.http(*job, &mut self.outbox)),
-            Request::Action(job) => self.calls.action(*job, &mut self.outbox),
+            Request::Action(job) => return Some(self.calls.action(*job, &mut self.outbox)),
             Request::Ping(pong) => {
                 self.pings.push(pong);
                 frames::put(&mut self.outbox, To::Ping, 0, |_| {});

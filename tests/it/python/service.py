@@ -68,6 +68,14 @@ def release(parameters):
     released.setdefault(parameters["name"], asyncio.Event()).set()
 
 
+async def wait_and_tell(parameters):
+    log.info("waiting")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        log.info("cancelled %s", parameters["name"])
+
+
 def spin(parameters):
     log.info("spinning")
     while True:
@@ -77,7 +85,7 @@ def spin(parameters):
 def create_service():
     handlers = (
         mapping, mapping_without_waiting, nothing, raw, text, point, reported, key, fails,
-        leaves, hold, release, spin,
+        leaves, hold, release, spin, wait_and_tell,
     )
     named = {handler.__name__: handler for handler in handlers}
     return {"custom_handlers": {**named, "parameters": parameters_of}}

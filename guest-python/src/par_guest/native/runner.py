@@ -123,6 +123,10 @@ class Server:
             self._channel.send(Kind.PONG, call)
         elif kind == Kind.STOP:
             self._tasks[0] = self._loop.create_task(self._stop())
+        elif kind == Kind.GONE and call not in self._calls:
+            # An action, as far as it still runs.
+            if task := self._tasks.get(call):
+                task.cancel()
         elif running := self._calls.get(call):
             if kind == Kind.BODY:
                 running.took_body(payload)
