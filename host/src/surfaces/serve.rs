@@ -4,6 +4,7 @@
 //! connection cap, and dies or spins when the process runs out of descriptors.
 
 mod clock;
+mod farewell;
 mod tracked;
 
 use std::convert::Infallible;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
@@ -22,10 +24,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, unconstrained};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use clock::{Clock, Timed, Verdict};
+use farewell::{Farewell, HANDSHAKE, QUIET, turn_away_newcomers};
 use tracked::Tracked;
 
 /// Connections waiting to be accepted. Unit: connections; the kernel caps it at `somaxconn`.
@@ -200,6 +203,7 @@ impl Bound {
         let (stage, watched) = watch::channel(Stage::Serving);
         let slots = Arc::new(Semaphore::new(limits.connections as usize));
         let connections = limits.connections;
+        let farewell = Arc::new(Farewell::new());
         let (address, surface) = (self.address, self.surface);
         let accepting = Accepting {
             builder: Arc::new(builder(protocol, &limits)),
@@ -207,9 +211,10 @@ impl Bound {
             limits: Arc::new(limits),
             slots: Arc::clone(&slots),
             stage: watched,
+            farewell: Arc::clone(&farewell),
         };
         let accept = tokio::spawn(accepting.run(self.listener, surface));
-        Server { address, surface, connections, slots, stage, accept }
+        Server { address, surface, connections, slots, stage, farewell, accept }
     }
 }
 
@@ -229,6 +234,7 @@ pub struct Server {
     connections: u32,
     slots: Arc<Semaphore>,
     stage: watch::Sender<Stage>,
+    farewell: Arc<Farewell>,
     accept: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -256,9 +262,10 @@ impl Server {
 
     /// Stops accepting, lets requests in flight finish until `deadline`, then cuts the rest.
     ///
-    /// HTTP/1 answers say `connection: close`, HTTP/2 connections get GOAWAY; resting
-    /// connections close at once.
+    /// Who was connecting already is let in. HTTP/1 answers say `connection: close`, HTTP/2 connections get GOAWAY; connections
+    /// that rest are closed as soon as nobody has asked for anything for a moment.
     pub async fn drain(mut self, deadline: Instant) -> Drained {
+        self.farewell.begin();
         self.stage.send_replace(Stage::Draining);
         let _ = (&mut self.accept).await;
         let every = Arc::clone(&self.slots);
@@ -309,6 +316,7 @@ struct Accepting<S> {
     limits: Arc<Limits>,
     slots: Arc<Semaphore>,
     stage: watch::Receiver<Stage>,
+    farewell: Arc<Farewell>,
 }
 
 impl<S: Serve> Accepting<S> {
@@ -317,7 +325,10 @@ impl<S: Serve> Accepting<S> {
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = self.stage.changed() => return Ok(()),
+                _ = self.stage.changed() => {
+                    self.last_ones(&listener, surface).await;
+                    return Ok(());
+                }
                 accepted = accept(&listener, &self.slots) => accepted,
             };
             match accepted {
@@ -340,6 +351,17 @@ impl<S: Serve> Accepting<S> {
         }
     }
 
+    /// Lets in who has connected, or is about to, before the socket is closed.
+    async fn last_ones(&self, listener: &TcpListener, surface: &'static str) {
+        if let Err(error) = turn_away_newcomers(listener) {
+            tracing::debug!(surface, error = %error, "Whoever connects right now may be refused");
+        }
+        sleep(HANDSHAKE).await;
+        while let Some(Ok((stream, client, slot))) = unconstrained(accept(listener, &self.slots)).now_or_never() {
+            self.connect(stream, client, slot);
+        }
+    }
+
     fn connect(&self, stream: TcpStream, client: SocketAddr, slot: OwnedSemaphorePermit) {
         // An error here means that the client is gone already.
         let (Ok(()), Ok(server)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
@@ -348,6 +370,7 @@ impl<S: Serve> Accepting<S> {
             service: Arc::clone(&self.service),
             limits: Arc::clone(&self.limits),
             stage: self.stage.clone(),
+            farewell: Arc::clone(&self.farewell),
             peer: Peer { client, server },
         };
         tokio::spawn(async move {
@@ -383,6 +406,7 @@ struct Connection<S> {
     service: Arc<S>,
     limits: Arc<Limits>,
     stage: watch::Receiver<Stage>,
+    farewell: Arc<Farewell>,
     peer: Peer,
 }
 
@@ -391,18 +415,18 @@ impl<S: Serve> Connection<S> {
         let clock = Clock::start();
         let transport = TokioIo::new(Timed { stream, clock: Arc::clone(&clock) });
         let (service, peer, requests) = (self.service, self.peer, Arc::clone(&clock));
-        let stage = self.stage.clone();
+        let farewell = Arc::clone(&self.farewell);
         let answers = service_fn(move |request: Request<Incoming>| {
             let in_flight = requests.request();
+            farewell.request();
             let service = Arc::clone(&service);
-            let (version, stage) = (request.version(), stage.clone());
+            let (version, farewell) = (request.version(), Arc::clone(&farewell));
             async move {
                 let waiting = in_flight.waiting();
                 let mut response = service.answer(request, peer).await;
                 waiting.answered();
-                // hyper says so only from the moment this connection has heard of the drain;
-                // a client must not send another request in between.
-                if version < Version::HTTP_2 && *stage.borrow() != Stage::Serving {
+                // A client must not send another request on a connection that is about to be closed.
+                if version < Version::HTTP_2 && farewell.has_begun() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 let stall = (version == Version::HTTP_2).then(|| in_flight.stall());
@@ -412,6 +436,11 @@ impl<S: Serve> Connection<S> {
         let mut connection = pin!(self.builder.serve_connection(transport, answers));
         let mut alarm = pin!(sleep_until(Instant::now() + self.limits.shortest()));
         let mut closing = false;
+        // Who is let in at the last moment does not hear of a change.
+        let mut leaving = *self.stage.borrow_and_update() != Stage::Serving;
+        if leaving {
+            alarm.as_mut().reset(Instant::now() + QUIET);
+        }
         loop {
             tokio::select! {
                 biased;
@@ -425,10 +454,8 @@ impl<S: Serve> Connection<S> {
                     if changed.is_err() || *self.stage.borrow_and_update() == Stage::Cut {
                         return;
                     }
-                    connection.as_mut().graceful_shutdown();
-                    // A client that does not acknowledge the end holds it up no longer than this.
-                    closing = true;
-                    alarm.as_mut().reset(Instant::now() + CLOSE_GRACE);
+                    leaving = true;
+                    alarm.as_mut().reset(Instant::now() + if clock.is_multiplexed() { Duration::ZERO } else { QUIET });
                 }
                 given_up = clock.given_up(self.limits.given_up) => {
                     tracing::debug!(client = %peer.client, given_up, "Client gives up its requests");
@@ -438,6 +465,15 @@ impl<S: Serve> Connection<S> {
                     connection.as_mut().graceful_shutdown();
                 }
                 () = alarm.as_mut() => match clock.verdict(&self.limits) {
+                    // A client that does not acknowledge the end holds it up no longer than the grace.
+                    Verdict::LookAgain(_) if leaving && !closing && clock.may_part(&self.farewell) => {
+                        closing = true;
+                        connection.as_mut().graceful_shutdown();
+                        alarm.as_mut().reset(Instant::now() + CLOSE_GRACE);
+                    }
+                    Verdict::LookAgain(at) if leaving && !closing => {
+                        alarm.as_mut().reset(at.min(Instant::now() + QUIET));
+                    }
                     Verdict::LookAgain(_) if closing && clock.is_resting() => return,
                     Verdict::LookAgain(at) => alarm.as_mut().reset(at),
                     Verdict::Stalls(at) => {

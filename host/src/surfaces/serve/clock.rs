@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Limits;
+use super::farewell::Farewell;
 
 /// Relaxed is enough throughout: the alarm reads late values at worst one period later.
 const ORDER: Ordering = Ordering::Relaxed;
@@ -31,6 +32,8 @@ pub(super) struct Clock {
     idle_since: AtomicU64,
     write_blocked_since: AtomicU64,
     multiplexed: AtomicBool,
+    /// Whether the head that is due has begun to arrive.
+    in_head: AtomicBool,
     answered: AtomicU32,
     abandoned: AtomicU32,
     abandons: Notify,
@@ -61,6 +64,7 @@ impl Clock {
             idle_since: AtomicU64::new(1),
             write_blocked_since: AtomicU64::new(0),
             multiplexed: AtomicBool::new(false),
+            in_head: AtomicBool::new(false),
             answered: AtomicU32::new(0),
             abandoned: AtomicU32::new(0),
             abandons: Notify::new(),
@@ -77,8 +81,11 @@ impl Clock {
         if self.head_since.load(ORDER) == 1 && bytes.starts_with(b"PRI") {
             self.multiplexed.store(true, ORDER);
             self.head_since.store(0, ORDER);
-        } else if self.in_flight.load(ORDER) == 0 && self.head_since.load(ORDER) == 0 && !self.multiplexed.load(ORDER) {
-            self.head_since.store(self.now(), ORDER);
+        } else if self.in_flight.load(ORDER) == 0 && !self.multiplexed.load(ORDER) {
+            self.in_head.store(true, ORDER);
+            if self.head_since.load(ORDER) == 0 {
+                self.head_since.store(self.now(), ORDER);
+            }
         }
     }
 
@@ -86,6 +93,7 @@ impl Clock {
     pub(super) fn request(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, ORDER);
         self.head_since.store(0, ORDER);
+        self.in_head.store(false, ORDER);
         InFlight(Arc::clone(self))
     }
 
@@ -109,9 +117,19 @@ impl Clock {
         stalls.iter().filter(|since| is_stalled(since.load(ORDER))).count()
     }
 
-    /// Whether no request is in flight.
+    /// Whether no request is in flight, and no answer on its way.
     pub(super) fn is_resting(&self) -> bool {
-        self.in_flight.load(ORDER) == 0
+        self.in_flight.load(ORDER) == 0 && self.write_blocked_since.load(ORDER) == 0
+    }
+
+    /// Whether it carries many requests at once, and says itself which of them it has seen.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(ORDER)
+    }
+
+    /// Whether the connection of a port that is being left can be told to end without losing a request.
+    pub(super) fn may_part(&self, farewell: &Farewell) -> bool {
+        self.is_multiplexed() || (self.is_resting() && !self.in_head.load(ORDER) && farewell.is_quiet())
     }
 
     /// Judges the connection.

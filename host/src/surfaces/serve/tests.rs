@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -177,6 +178,54 @@ async fn a_drain_refuses_the_new_closes_the_resting_and_lets_the_busy_finish() {
     finish.notify_one();
 
     assert_eq!(read_answer(&mut busy).await, (StatusCode::OK, true));
+    assert_eq!(drain.await.unwrap().cut, 0);
+}
+
+/// R215: requests that are on their way when the drain begins, on connections that were resting, are answered; the answer is the last.
+#[tokio::test]
+async fn requests_that_cross_the_drain_are_answered() {
+    let server = with(Limits::default());
+    let mut used = TcpStream::connect(server.address()).await.unwrap();
+    used.write_all(REQUEST).await.unwrap();
+    assert_eq!(read_answer(&mut used).await, (StatusCode::OK, false));
+    let mut fresh = TcpStream::connect(server.address()).await.unwrap();
+    // One that is answered was accepted, and so were those before it.
+    assert_eq!(get(server.address(), "/health").await.status, StatusCode::OK);
+
+    // Nothing else runs between the drain and the requests.
+    let mut drain = std::pin::pin!(server.drain(Instant::now() + SOON));
+    assert!(drain.as_mut().now_or_never().is_none());
+    assert_eq!(used.try_write(REQUEST).unwrap(), REQUEST.len());
+    assert_eq!(fresh.try_write(REQUEST).unwrap(), REQUEST.len());
+
+    let answers = async {
+        assert_eq!(read_answer(&mut used).await, (StatusCode::OK, true));
+        assert_eq!(read_answer(&mut fresh).await, (StatusCode::OK, true));
+        assert!(is_closed(&mut used).await && is_closed(&mut fresh).await);
+    };
+    let (drained, ()) = tokio::join!(drain, answers);
+    assert_eq!(drained.cut, 0);
+}
+
+/// R215: whoever the kernel has let in when the drain begins is answered.
+#[tokio::test]
+async fn connections_nobody_accepted_yet_are_answered_before_the_port_closes() {
+    let server = with(Limits::default());
+    assert_eq!(get(server.address(), "/health").await.status, StatusCode::OK);
+    let connect = |_| {
+        // Nothing else runs meanwhile.
+        let mut stream = std::net::TcpStream::connect(server.address()).unwrap();
+        std::io::Write::write_all(&mut stream, REQUEST).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        TcpStream::from_std(stream).unwrap()
+    };
+    let mut waiting: Vec<TcpStream> = (0..300).map(connect).collect();
+
+    let drain = tokio::spawn(server.drain(Instant::now() + SOON));
+
+    for stream in &mut waiting {
+        assert_eq!(timeout(SOON, read_answer(stream)).await.unwrap(), (StatusCode::OK, true));
+    }
     assert_eq!(drain.await.unwrap().cut, 0);
 }
 
