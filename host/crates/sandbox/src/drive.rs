@@ -99,9 +99,11 @@ async fn drive(
     };
     let spec = mold.spec.clone();
     let queue = &mut requests;
-    let life = store.run_concurrent(async |accessor| live(accessor, &agent, spec, queue, ready, shared.memory()).await);
+    let life = store.run_concurrent(async |accessor| {
+        shared.turning(live(accessor, &agent, spec, queue, ready, shared.memory())).await
+    });
     let ended = tokio::select! {
-        ended = Share::new(life, mold.grants.limits().cpu) => ended.and_then(|ended| ended),
+        ended = shared.watched(Share::new(life, mold.grants.limits().cpu)) => ended.and_then(|ended| ended),
         () = shared.killed() => Ok(()),
     };
     if let Err(trap) = ended {

@@ -1,5 +1,6 @@
 //! One instance of the agent: a store, the task that drives it, and the way in.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -65,6 +66,9 @@ pub struct Shared {
     worn: AtomicBool,
     /// How long the instance may take to show that it still turns.
     grace: Duration,
+    /// Whether it was at its event loop since it was last given time, and whether it was not.
+    turned: AtomicBool,
+    computing: AtomicBool,
     retired: AtomicBool,
     retire_changed: Notify,
     kill: Notify,
@@ -87,6 +91,28 @@ impl Shared {
         if self.live.fetch_sub(1, Ordering::AcqRel) == 1 && self.is_retired() {
             self.kill("it was replaced");
         }
+    }
+
+    /// Runs the whole life of an instance, and notes when time passes in which its guest computes and takes no calls.
+    pub(crate) async fn watched<F: Future>(&self, life: F) -> F::Output {
+        let mut life = std::pin::pin!(life);
+        poll_fn(|context| {
+            self.turned.store(false, Ordering::Relaxed);
+            let polled = life.as_mut().poll(context);
+            self.computing.store(!self.turned.load(Ordering::Relaxed), Ordering::Relaxed);
+            polled
+        })
+        .await
+    }
+
+    /// Runs the part of a life that takes calls: it gets its turn whenever the guest is at its event loop.
+    pub(crate) async fn turning<F: Future>(&self, takes_calls: F) -> F::Output {
+        let mut takes_calls = std::pin::pin!(takes_calls);
+        poll_fn(|context| {
+            self.turned.store(true, Ordering::Relaxed);
+            takes_calls.as_mut().poll(context)
+        })
+        .await
     }
 
     /// Whether it gets no new calls any more.
@@ -157,6 +183,8 @@ impl Instance {
             calls_left: AtomicU64::new(limits.requests_per_instance),
             worn: AtomicBool::new(false),
             grace: PROBE_GRACE * 100 / u32::from(limits.cpu.percent()),
+            turned: AtomicBool::new(false),
+            computing: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             retire_changed: Notify::new(),
             kill: Notify::new(),
@@ -170,6 +198,11 @@ impl Instance {
     /// Calls that have a caller.
     pub(crate) fn live(&self) -> usize {
         self.shared.live.load(Ordering::Acquire)
+    }
+
+    /// How unwelcome another call is: one that computes takes none for now, and then the number of calls counts.
+    pub(crate) fn load(&self) -> (bool, usize) {
+        (self.shared.computing.load(Ordering::Relaxed), self.live())
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
@@ -341,5 +374,32 @@ impl From<Request> for Option<Job<HttpCall, HttpReply>> {
 impl From<Request> for Option<Job<ActionCall, String>> {
     fn from(request: Request) -> Self {
         if let Request::Action(job) = request { Some(*job) } else { None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::audit::NoAudit;
+
+    #[test]
+    fn one_that_computes_is_less_welcome_than_one_with_many_calls() {
+        let limits = Limits::default_with(par_policy::InstanceCount::new(2).unwrap());
+        let [computing, waiting] = [(); 2].map(|()| Instance::new(&limits, Arc::new(NoAudit)).0);
+        for _ in 0..100 {
+            waiting.shared.call_starts();
+        }
+        assert!(computing.load() < waiting.load(), "before anything has run");
+
+        assert!(computing.shared.watched(pending::<()>()).now_or_never().is_none());
+        assert!(waiting.shared.watched(waiting.shared.turning(pending::<()>())).now_or_never().is_none());
+        assert!(waiting.load() < computing.load());
+
+        assert!(computing.shared.watched(computing.shared.turning(pending::<()>())).now_or_never().is_none());
+        assert!(computing.load() < waiting.load(), "it takes calls again");
     }
 }

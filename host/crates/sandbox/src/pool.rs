@@ -197,7 +197,7 @@ impl<M: Mold> Pool<M> {
         own.map_or(deadline, |own| own.min(deadline))
     }
 
-    /// The instance with the fewest calls, waiting for one if all are being replaced.
+    /// The instance with the fewest calls of those that take calls now, waiting for one if all are being replaced.
     async fn pick(&self, deadline: Instant) -> Result<Instance, CallError> {
         loop {
             let mut changed = std::pin::pin!(self.serving_changed.notified());
@@ -216,7 +216,7 @@ impl<M: Mold> Pool<M> {
 
     fn least_busy(&self) -> Option<Instance> {
         let serving = self.serving.read().unwrap_or_else(PoisonError::into_inner);
-        serving.iter().min_by_key(|instance| instance.live()).cloned()
+        serving.iter().min_by_key(|instance| instance.load()).cloned()
     }
 
     async fn launch(&self) -> Result<(Instance, AgentDescription), StartError> {
