@@ -230,7 +230,7 @@ async def startup(app):
 }
 
 /// Waits until a port takes no connections any more.
-async fn closed(port: u16) {
+pub(crate) async fn closed(port: u16) {
     let closing = async {
         while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
             tokio::task::yield_now().await;

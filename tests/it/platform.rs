@@ -1,19 +1,15 @@
 //! What the platform team copies: task definitions, manifests, policies.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use futures::StreamExt as _;
-use par_tests::{AgentClient, Package, TestHost, repository};
+use par_tests::{Package, TestHost, repository};
 use serde_json::Value;
-use tokio::net::{TcpListener, TcpStream};
-use tonic_health::pb::health_check_response::ServingStatus;
 
 fn file(name: &str) -> String {
     fs_err::read_to_string(repository().join("docs/platform").join(name)).unwrap()
 }
 
-fn json(name: &str) -> Value {
+pub(crate) fn json(name: &str) -> Value {
     serde_json::from_str(&file(name)).unwrap()
 }
 
@@ -133,52 +129,6 @@ fn the_definitions_are_hardened_and_checked() {
     {
         assert!(kubernetes.contains(line), "{line}");
     }
-}
-
-/// R238: asked as the target group of `target-groups.json` asks, an instance is taken after two answers and left
-/// after three once it is gone.
-#[tokio::test]
-async fn a_load_balancer_takes_and_leaves_an_instance_by_its_health() {
-    let rest = json("target-groups.json")["rest"].clone();
-    let patience = Duration::from_secs(rest["HealthCheckTimeoutSeconds"].as_u64().unwrap());
-    let count = |key: &str| rest[key].as_u64().unwrap();
-    let path = rest["HealthCheckPath"].as_str().unwrap().to_owned();
-    let mut host = TestHost::agent(&Package::asgi(include_str!("python/probe.py"))).start().await;
-    let url = host.url(&path);
-    let client = host.client().clone();
-    // A machine that pauses is no answer of ours, so the limit of the check is taken many times.
-    let healthy =
-        || async { client.get(&url).timeout(patience * 10).send().await.is_ok_and(|reply| reply.status() == 200) };
-
-    for _ in 0..count("HealthyThresholdCount") {
-        assert!(healthy().await, "{}", host.log_text());
-    }
-    assert_eq!(host.stop().await, 0);
-    for _ in 0..count("UnhealthyThresholdCount") {
-        assert!(!healthy().await, "{}", host.log_text());
-    }
-}
-
-/// R239: through a balancer that passes bytes on, as one of TCP does, the A2A port is open and says that it serves.
-#[tokio::test]
-async fn the_health_of_a2a_is_told_through_a_balancer_of_tcp() {
-    let host = TestHost::agent(&Package::example("fastapi")).start().await;
-    let behind = host.setup().port("A2A_PORT");
-    let balancer = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = balancer.local_addr().unwrap().port();
-    let passing = tokio::spawn(async move {
-        while let Ok((mut client, _)) = balancer.accept().await {
-            let mut target = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
-            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut target).await });
-        }
-    });
-
-    let client = AgentClient::connect(port).await;
-
-    assert!(client.health().await.unwrap().ok);
-    let mut standard = client.watch_health().await;
-    assert_eq!(standard.next().await.unwrap().unwrap(), ServingStatus::Serving);
-    passing.abort();
 }
 
 /// R123, R124, R231: nothing PAR is given names a service registry or a target group it could join.
