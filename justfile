@@ -128,6 +128,11 @@ bench-imports: tools build guest
     cargo build {{ cargo_flags }} --bin par-bench
     "$CARGO_TARGET_DIR/release/par-bench" --imports "$(python3 .ci/tools.py uv)/bin/uv" --python "$(python3 .ci/tools.py imports)/bin/python" --results target/bench-imports.json
 
+# Holds ten thousand connections and a thousand streams open, then mixes traffic for so many seconds, and prints a table.
+soak seconds="60": tools build guest
+    cargo build {{ cargo_flags }} --bin par-soak
+    "$CARGO_TARGET_DIR/release/par-soak" {{ seconds }}
+
 # Tries the packages of the compatibility matrix in the sandbox, all or those named, and writes the page.
 compat *packages="": tools build guest
     cargo build {{ cargo_flags }} --bin par-compat

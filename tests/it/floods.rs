@@ -17,13 +17,6 @@ async fn identity(host: &RunningHost) -> String {
     reply.text().to_owned()
 }
 
-/// Memory in KiB.
-fn memory(host: &RunningHost) -> u64 {
-    let status = fs_err::read_to_string(format!("/proc/{}/status", host.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// Odd numbers, which are the client's streams.
 fn streams() -> impl Iterator<Item = u32> {
     (1..).step_by(2)
@@ -112,7 +105,7 @@ async fn streams_the_server_has_to_reset_end_the_connection() {
 #[tokio::test]
 async fn a_head_without_end_is_not_collected() {
     let host = probe().await;
-    let before = memory(&host);
+    let before = host.resident_kib();
     let mut patient = Frames::connect(host.rest_port()).await;
     let mut flood = Frames::connect(host.rest_port()).await;
 
@@ -130,7 +123,7 @@ async fn a_head_without_end_is_not_collected() {
     assert!(!open, "200 MiB of a head were read");
     assert!(flood.last_word().await.is_none_or(|code| code == CALM || code == 9));
     assert!(patient.answer(1).await.is_some_and(|head| head.is_ok()));
-    assert!(memory(&host) < before + (32 << 10), "from {before} to {} KiB", memory(&host));
+    assert!(host.resident_kib() < before + (32 << 10), "from {before} to {} KiB", host.resident_kib());
 }
 
 /// hostile 134: a head that unpacks to more than it may have, by pointing at one large field again and again, is
@@ -138,7 +131,7 @@ async fn a_head_without_end_is_not_collected() {
 #[tokio::test]
 async fn a_head_that_unpacks_to_too_much_is_refused() {
     let host = probe().await;
-    let before = memory(&host);
+    let before = host.resident_kib();
     let mut client = Frames::connect(host.rest_port()).await;
     let mut first = frames::head("GET", "/ping", &[]);
     first.extend(frames::field(0x40, "x-large", &"a".repeat(4_000)));
@@ -152,7 +145,7 @@ async fn a_head_that_unpacks_to_too_much_is_refused() {
     client.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, 5, &pointing(16_000)).await;
 
     assert!(client.answer(5).await.is_none_or(|head| !head.is_ok()));
-    assert!(memory(&host) < before + (32 << 10), "from {before} to {} KiB", memory(&host));
+    assert!(host.resident_kib() < before + (32 << 10), "from {before} to {} KiB", host.resident_kib());
     assert_eq!(host.get("/ping").await.json(), "pong");
 }
 
@@ -160,7 +153,7 @@ async fn a_head_that_unpacks_to_too_much_is_refused() {
 #[tokio::test]
 async fn settings_and_pings_without_end_cost_nobody_an_answer() {
     let host = probe().await;
-    let before = memory(&host);
+    let before = host.resident_kib();
     let mut reading = Frames::connect(host.rest_port()).await;
     let (mut deaf, unread) = Frames::deaf(host.rest_port()).await;
 
@@ -183,7 +176,7 @@ async fn settings_and_pings_without_end_cost_nobody_an_answer() {
 
     reading.get(1, "/ping", &[]).await;
     assert!(reading.answer(1).await.is_some_and(|head| head.is_ok()));
-    assert!(memory(&host) < before + (32 << 10), "from {before} to {} KiB", memory(&host));
+    assert!(host.resident_kib() < before + (32 << 10), "from {before} to {} KiB", host.resident_kib());
     shouting.abort();
     drop(unread);
 }

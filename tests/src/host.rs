@@ -316,6 +316,20 @@ impl RunningHost {
         line.trim().parse().unwrap()
     }
 
+    /// Resident memory. Unit: KiB.
+    #[must_use]
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs_err::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Open descriptors, for who may see them: root.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        fs_err::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
+    }
+
     /// What it was started with.
     #[must_use]
     pub fn setup(&self) -> &TestHost {
