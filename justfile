@@ -94,6 +94,10 @@ image-test *promises="": tools build guest
     cargo build {{ cargo_flags }} --bin par-objects
     python3 .ci/image_test {{ promises }}
 
+# Tests the alert rules and draws the dashboard from twelve minutes of real load; needs Debian's `prometheus`.
+dashboard-picture: tools build guest
+    python3 .ci/dashboard.py docs/images/dashboard.svg
+
 # Writes what PAR is made of, as CycloneDX, into a directory.
 sbom directory="target/sbom": guest
     python3 .ci/sbom.py {{ directory }}

@@ -69,9 +69,30 @@ struct Requests {
     /// Requests no slower than each bound and slower than the one before; the last is for the rest.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     microseconds: AtomicU64,
+    in_flight: AtomicU64,
+}
+
+/// A request that is answered, until its answer is over.
+#[derive(Debug)]
+pub struct InFlight {
+    shared: Arc<Shared>,
+    surface: SurfaceName,
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.shared.surfaces[self.surface as usize].in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Metrics {
+    /// Counts a request as in flight until what is returned is dropped.
+    #[must_use]
+    pub fn in_flight(&self, surface: SurfaceName) -> InFlight {
+        self.shared.surfaces[surface as usize].in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight { shared: Arc::clone(&self.shared), surface }
+    }
+
     /// Counts one request, whose answer began after `took`.
     pub fn request(&self, surface: SurfaceName, outcome: Outcome, took: Duration) {
         let requests = &self.shared.surfaces[surface as usize];
@@ -118,6 +139,10 @@ impl Metrics {
                 let labels = [("surface", surface.as_str()), ("outcome", outcome.as_str())];
                 page.sample("", &labels, number(count));
             }
+        }
+        page.family("par_requests_in_flight", Kind::Gauge, "Requests whose answer is not over, by surface.");
+        for (surface, requests) in surfaces() {
+            page.sample("", &[("surface", surface.as_str())], number(&requests.in_flight));
         }
         page.family("par_request_duration_seconds", Kind::Histogram, "Time until the head of the answer.");
         for (surface, requests) in surfaces() {
@@ -191,12 +216,17 @@ mod tests {
         let metrics = Metrics::default();
         metrics.request(SurfaceName::Rest, Outcome::Ok, Duration::from_millis(3));
         metrics.request(SurfaceName::Rest, Outcome::ServerError, Duration::from_secs(60));
+        let in_flight = metrics.in_flight(SurfaceName::Ui);
+        drop(metrics.in_flight(SurfaceName::Rest));
         let mut page = Exposition::default();
 
         metrics.requests(&mut page);
+        drop(in_flight);
 
         let text = page.finish();
         for line in [
+            "par_requests_in_flight{surface=\"rest\"} 0",
+            "par_requests_in_flight{surface=\"ui\"} 1",
             "par_requests_total{surface=\"rest\",outcome=\"ok\"} 1",
             "par_requests_total{surface=\"rest\",outcome=\"server_error\"} 1",
             "par_requests_total{surface=\"a2a\",outcome=\"ok\"} 0",

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use par_tests::{Package, RunningHost, TestHost, free_port, repository};
+use par_tests::{PATIENCE, Package, RunningHost, TestHost, free_port, repository};
 use reqwest::Method;
+use serde_json::Value;
+use tokio::time::timeout;
 
 /// An agent with its numbers on a port.
 fn measured(package: &Package) -> TestHost {
@@ -45,6 +47,26 @@ async fn the_numbers_are_those_of_the_process() {
     assert!(number(&page, "par_memory_resident_bytes") > 1e6);
     assert!(number(&page, "par_memory_limit_bytes") > number(&page, "par_memory_resident_bytes"));
     assert!(number(&page, "par_boot_seconds{phase=\"load\"}") <= number(&page, "par_boot_seconds{phase=\"total\"}"));
+}
+
+/// A request is in flight until its answer is over, its body included: what an agent that waits for models is scaled on.
+#[tokio::test]
+async fn a_request_is_in_flight_until_its_answer_is_over() {
+    let host = measured(&Package::asgi(include_str!("python/streams.py"))).start().await;
+    let sample = "par_requests_in_flight{surface=\"rest\"}";
+    assert_eq!(number(&scrape(&host).await, sample), 0.0);
+
+    let answer = host.request(Method::GET, "/until_left").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(number(&scrape(&host).await, sample), 1.0);
+    drop(answer);
+
+    let ended = async {
+        while number(&scrape(&host).await, sample) > 0.0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("a client that left is in flight no more");
 }
 
 /// An instance that is lost and a request that is denied are seen.
@@ -120,4 +142,19 @@ async fn dashboard_and_alerts_ask_for_names_that_exist() {
     for name in asked {
         assert!(there.contains(name.as_str()), "`{name}` is not among {there:?}");
     }
+}
+
+/// The picture in the documents has every panel of the dashboard, and data in each.
+#[test]
+fn the_picture_shows_every_panel() {
+    let read = |file: &str| fs_err::read_to_string(repository().join("docs").join(file)).unwrap();
+    let picture = read("images/dashboard.svg");
+    let dashboard: Value = serde_json::from_str(&read("grafana/par.json")).unwrap();
+
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(picture.contains(&format!(">{title}<")), "run: just dashboard-picture, for `{title}`");
+    }
+    assert!(!picture.contains("No data"), "a panel without data");
+    assert!(picture.len() < 150_000, "{} bytes", picture.len());
 }

@@ -35,29 +35,30 @@ impl<S: Serve> Serve for Measured<S> {
     async fn answer(self: Arc<Self>, mut request: Request<Incoming>, peer: Peer) -> Response<Self::Body> {
         let begun = Instant::now();
         let request_in_flight =
-            InFlight { metrics: &self.metrics, name: self.name, begun, outcome: Outcome::Abandoned };
+            Unanswered { metrics: &self.metrics, name: self.name, begun, outcome: Outcome::Abandoned };
+        let in_flight = self.metrics.in_flight(self.name);
         let serving = spans::begin(&self.tracer, self.name, &mut request, peer, begun);
         let response = Arc::clone(&self.surface).answer(request, peer).await;
         request_in_flight.ended(outcome(response.status(), response.headers()));
-        spans::spanned(serving, response)
+        spans::spanned(serving, in_flight, response)
     }
 }
 
 /// A request until the head of its answer; one that is dropped before was abandoned by its client.
-struct InFlight<'a> {
+struct Unanswered<'a> {
     metrics: &'a Metrics,
     name: SurfaceName,
     begun: Instant,
     outcome: Outcome,
 }
 
-impl InFlight<'_> {
+impl Unanswered<'_> {
     fn ended(mut self, outcome: Outcome) {
         self.outcome = outcome;
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         self.metrics.request(self.name, self.outcome, self.begun.elapsed());
     }

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::serve::Peer;
 use crate::backend::trace::{TraceParent, state_of};
 use crate::health::SurfaceName;
+use crate::metrics::InFlight;
 use crate::otlp::{Kind, Recording, Span, Trace, Tracer, known_method};
 
 /// Longest path that is told. Unit: bytes.
@@ -162,21 +163,26 @@ impl Drop for Serving {
     }
 }
 
-/// A body whose end is that of its span.
+/// A body whose end is that of its request: of what is in flight, and of its span.
 #[derive(Debug)]
 pub struct Spanned<B> {
     body: B,
     span: Option<Box<Serving>>,
+    _in_flight: InFlight,
 }
 
-/// Hands the span of a request to the body of its answer.
-pub(super) fn spanned<B>(serving: Option<Box<Serving>>, response: Response<B>) -> Response<Spanned<B>> {
+/// Hands what ends with a request to the body of its answer.
+pub(super) fn spanned<B>(
+    serving: Option<Box<Serving>>,
+    in_flight: InFlight,
+    response: Response<B>,
+) -> Response<Spanned<B>> {
     let (mut head, body) = response.into_parts();
     let span = serving.map(|mut serving| {
         serving.answered(head.status, &head.headers, &mut head.extensions);
         serving
     });
-    Response::from_parts(head, Spanned { body, span })
+    Response::from_parts(head, Spanned { body, span, _in_flight: in_flight })
 }
 
 impl<B: Body + Unpin> Body for Spanned<B> {
