@@ -51,9 +51,13 @@ fn package() -> Package {
 
 /// The agent, sending to `collector`, with leave to ask `upstream`.
 fn sending(collector: &str, upstream: &Upstream) -> TestHost {
+    running(&package(), "", collector, upstream)
+}
+
+fn running(package: &Package, policy: &str, collector: &str, upstream: &Upstream) -> TestHost {
     let origin = upstream.url("127.0.0.1", "");
-    let policy = format!("version: 1\ngrant:\n  outbound: [{origin:?}]\n  outbound_addresses: [127.0.0.0/8]\n");
-    TestHost::agent(&package())
+    let policy = format!("version: 1\n{policy}grant:\n  outbound: [{origin:?}]\n  outbound_addresses: [127.0.0.0/8]\n");
+    TestHost::agent(package)
         .env("PAR_POLICY", policy)
         .env("PAR_METRICS_PORT", free_port().to_string())
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", collector)
@@ -128,6 +132,25 @@ async fn spans_go_on_with_the_trace_of_the_caller() {
     assert!(collector.requests().iter().all(|(_, headers)| headers["x-key"] == "5ec4e7-key"));
     assert!(!collector.has("5ec4e7"), "no secret is sent");
     assert!(!host.log_text().contains("5ec4e7"), "no secret is logged");
+}
+
+/// The same outside the sandbox: the way out is one.
+#[tokio::test]
+async fn spans_of_an_agent_outside_the_sandbox_are_the_same() {
+    let (collector, upstream) = (Collector::start().await, Upstream::http().await);
+    let policy = "native: allow\n";
+    let host = running(&package().native(), policy, &collector.url(), &upstream).start().await;
+
+    let told = ask(&host, "/native", PARENT, &upstream.url("127.0.0.1", "/echo")).await;
+
+    let server = server_span(&collector, "/native").await;
+    let call = below(&collector, &server).await;
+    let client = below(&collector, &call).await;
+    assert_eq!([server.ids[0].as_str(), &server.ids[2]], [TRACE, SPAN]);
+    assert_eq!(told, format!("00-{TRACE}-{}-01", call.ids[1]));
+    assert_eq!(upstream.seen()[0].headers["traceparent"], format!("00-{TRACE}-{}-01", client.ids[1]).as_str());
+    let record = collector.record("the line of the agent", |record| record.body == "asked").await;
+    assert_eq!(record.ids, [TRACE.to_owned(), call.ids[1].clone()]);
 }
 
 /// The same for gRPC, and for a health check that a load balancer sends.

@@ -89,6 +89,20 @@ fn every_test_a_page_names_exists() {
     assert!(named > 30, "the names are read");
 }
 
+/// Every limit the specification promises names the test that holds it.
+#[test]
+fn every_promised_limit_names_its_test() {
+    let page = fs_err::read_to_string(repository().join("docs/specification.md")).unwrap();
+    let limits = page.split("## Limits").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows: Vec<&str> =
+        limits.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| Promise")).collect();
+    assert!(rows.len() > 20, "the table is read");
+    for row in rows {
+        let holder = row.rsplit(" | ").next().unwrap();
+        assert!(PROGRAMS.iter().any(|(name, _)| holder.contains(&format!("`{name}"))), "nothing holds: {row}");
+    }
+}
+
 /// Whether a test function, or a module of tests, has that path.
 fn exists(place: &str, test: &str) -> bool {
     let (module, name) = test.rsplit_once("::").unwrap();

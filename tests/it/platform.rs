@@ -125,6 +125,13 @@ fn the_definitions_are_hardened_and_checked() {
         ["HealthCheckIntervalSeconds", "HealthCheckTimeoutSeconds", "HealthyThresholdCount", "UnhealthyThresholdCount"];
     assert_eq!(numbers.map(|key| rest[key].as_u64().unwrap()), [30, 5, 2, 3]);
     let kubernetes = file("kubernetes.yaml");
+    let number = |before: &str| {
+        let after = kubernetes.split_once(before).unwrap().1;
+        after.split(|digit: char| !digit.is_ascii_digit()).next().unwrap().parse::<u64>().unwrap()
+    };
+    let drain: u64 = of_kubernetes()["GRACEFUL_SHUTDOWN_TIMEOUT_SEC"].parse().unwrap();
+    let waits = number("preStop: {sleep: {seconds: ");
+    assert!(number("terminationGracePeriodSeconds: ") > waits + drain, "killed before it has drained");
     for line in ["readOnlyRootFilesystem: true", "allowPrivilegeEscalation: false", "drop: [ALL]", "runAsNonRoot: true"]
     {
         assert!(kubernetes.contains(line), "{line}");

@@ -294,3 +294,38 @@ async fn the_ports_listen_on_all_interfaces() {
         tokio::net::TcpStream::connect(address).await.unwrap();
     }
 }
+
+/// Requests that overlap on one instance get their own answer each, in whatever order the agent gives them.
+#[tokio::test]
+async fn answers_of_requests_that_overlap_are_not_mixed_up() {
+    let agent = "
+import asyncio
+
+waiting = []
+
+
+async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        return
+    mine = asyncio.Event()
+    waiting.append(mine)
+    if len(waiting) == 100:
+        for event in reversed(waiting):
+            event.set()
+    await mine.wait()
+    number = scope['path'].lstrip('/').encode()
+    await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'x-number', number)]})
+    await send({'type': 'http.response.body', 'body': number, 'more_body': True})
+    await asyncio.sleep(0)
+    await send({'type': 'http.response.body', 'body': b' ' + number})
+";
+    let host = TestHost::agent(&Package::asgi(agent)).start().await;
+    let paths: Vec<String> = (0..100).map(|number| format!("/{number}")).collect();
+
+    let replies = futures::future::join_all(paths.iter().map(|path| host.get(path))).await;
+
+    for (number, reply) in replies.iter().enumerate() {
+        assert_eq!((reply.status, reply.header("x-number")), (200, number.to_string().as_str()));
+        assert_eq!(reply.text(), format!("{number} {number}"));
+    }
+}
