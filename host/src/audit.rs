@@ -109,7 +109,14 @@ impl Audit {
     /// Where a backend writes down what its agent does. `backend` is the word for it.
     #[must_use]
     pub fn sink(&self, backend: &'static str) -> Arc<dyn AuditSink> {
-        Arc::new(Recorder { shared: Arc::clone(&self.shared), backend })
+        Arc::new(Recorder { shared: Arc::clone(&self.shared), backend, shown: false })
+    }
+
+    /// The same for events whoever reads the log is shown already: they are counted, and written where there is a
+    /// file for them.
+    #[must_use]
+    pub fn sink_of_shown(&self, backend: &'static str) -> Arc<dyn AuditSink> {
+        Arc::new(Recorder { shared: Arc::clone(&self.shared), backend, shown: true })
     }
 
     /// How many events there were since the start: capability, decision, code.
@@ -149,7 +156,7 @@ impl Shared {
         }
     }
 
-    fn take(&self, record: AuditRecord, backend: &'static str) {
+    fn take(&self, record: AuditRecord, backend: &'static str, shown: bool) {
         if let Some(tracer) = self.tracer.get() {
             spans::of(&record, tracer);
         }
@@ -157,6 +164,9 @@ impl Shared {
         let code = event.code.map_or("", DenialCode::as_str);
         let total = (event.capability.as_str(), event.decision.as_str(), code);
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner).entry(total).or_default() += record.count;
+        if shown && self.file.get().is_none() {
+            return;
+        }
         let admitted = self.rate.admit(Instant::now()).is_some();
         if admitted && line::write(self.output(), &record, backend) {
             return;
@@ -181,11 +191,12 @@ impl Shared {
 struct Recorder {
     shared: Arc<Shared>,
     backend: &'static str,
+    shown: bool,
 }
 
 impl AuditSink for Recorder {
     fn record(&self, record: AuditRecord) {
-        self.shared.take(record, self.backend);
+        self.shared.take(record, self.backend, self.shown);
     }
 }
 

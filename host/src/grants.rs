@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use par_apkg::environment::PackageEnvironment;
 use par_apkg::{Notice, Package, PolicyError, parse_policy};
 use par_policy::name::DataPath;
-use par_policy::policy::{Policy, SecretSource, VariableSource};
+use par_policy::policy::{FixedClock, FixedRandom, Policy, SecretSource, VariableSource};
 use par_policy::secret::{SecretName, SecretValue, SecretValues};
-use par_policy::{AbovePolicy, AuditEvent, Capability, Denial, DenialCode, Grants, Limits, Mode, Precedence};
+use par_policy::{AbovePolicy, AuditEvent, Capability, Denial, DenialCode, Granted, Grants, Limits, Mode, Precedence};
 use zeroize::Zeroizing;
 
 use crate::config::{Observing, PolicySource, operator_variable};
@@ -142,8 +142,15 @@ pub struct Prepared {
     pub secrets: SecretValues,
     /// What is odd about its environment.
     pub notices: Vec<Notice>,
-    /// The variables it got from the operator, and those it looked for and did not get.
+    /// The variables it got from the operator, and those it looked for and did not get; what is fixed.
     pub events: Vec<AuditEvent>,
+}
+
+/// The time a clock stands at, as policies write it.
+#[must_use]
+pub fn time_of(clock: FixedClock) -> String {
+    let seconds = i64::try_from(clock.0.as_secs()).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string())
 }
 
 /// Brings requests and policy together and looks up what they name. `identity` are the
@@ -178,6 +185,9 @@ pub fn prepare(
     let mut environment = package.environment(&above, &below);
     environment.variables.extend(identity);
     events.extend(denied(&grants, &environment));
+    events.extend(grants.clock().map(|clock| AuditEvent::allowed(Capability::Clock, time_of(clock.value), clock)));
+    let seed = |seed: &Granted<FixedRandom>| AuditEvent::allowed(Capability::Random, seed.value.0.to_string(), seed);
+    events.extend(grants.random().map(seed));
     let secrets = grants.secret_sources().map(|(name, source)| Ok((name.clone(), secret(name, source)?)));
     let secrets = secrets.collect::<Result<SecretValues, GrantError>>()?;
     for (_, granted) in grants.data() {

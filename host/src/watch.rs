@@ -1,7 +1,7 @@
 //! What a person sees who watches an agent: each use and each denial of a capability, as it happens.
 //!
-//! It stands beside the record and takes nothing from it: a view that cannot keep up leaves events out and counts
-//! them, the record has them all.
+//! It stands beside the record. A view that cannot keep up leaves events out and counts them; these are in the record
+//! wherever that is, so that none is lost silently.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -53,10 +53,10 @@ impl Watch {
         Ok(Self { messages, left_out })
     }
 
-    /// A record whose events are shown as well.
+    /// Where events are shown as well: what is shown goes on to `shown`, what finds no room to `record`.
     #[must_use]
-    pub fn beside(&self, record: Arc<dyn AuditSink>) -> Arc<dyn AuditSink> {
-        Arc::new(Watched { watch: self.clone(), record })
+    pub fn beside(&self, record: Arc<dyn AuditSink>, shown: Arc<dyn AuditSink>) -> Arc<dyn AuditSink> {
+        Arc::new(Watched { watch: self.clone(), record, shown })
     }
 
     /// Waits until everything is shown; for at most two seconds.
@@ -72,15 +72,18 @@ impl Watch {
 struct Watched {
     watch: Watch,
     record: Arc<dyn AuditSink>,
+    shown: Arc<dyn AuditSink>,
 }
 
 impl AuditSink for Watched {
     fn record(&self, record: AuditRecord) {
         let message = Message::Record(Timestamp::now(), Box::new(record.clone()));
-        if self.watch.messages.try_send(message).is_err() {
+        if self.watch.messages.try_send(message).is_ok() {
+            self.shown.record(record);
+        } else {
             self.watch.left_out.fetch_add(record.count, Ordering::Relaxed);
+            self.record.record(record);
         }
-        self.record.record(record);
     }
 }
 
@@ -193,7 +196,7 @@ mod tests {
     fn shown(colours: bool, events: &[AuditEvent]) -> String {
         let page = Page::default();
         let watch = Watch::start(page.clone(), colours).unwrap();
-        let sink = watch.beside(Arc::new(NoAudit));
+        let sink = watch.beside(Arc::new(NoAudit), Arc::new(NoAudit));
         for event in events {
             sink.record(AuditRecord::at_once(event.clone(), None));
         }
@@ -241,14 +244,25 @@ mod tests {
         assert!(text.contains("\\u{1b}[2J\\u{d}\\u{a}\\u{202e}x"), "{text:?}");
     }
 
-    /// A terminal that stands still must not stop the agent.
+    /// Counts what comes.
+    #[derive(Debug, Default)]
+    struct Counting(AtomicU64);
+
+    impl AuditSink for Counting {
+        fn record(&self, record: AuditRecord) {
+            self.0.fetch_add(record.count, Ordering::Relaxed);
+        }
+    }
+
+    /// A terminal that stands still must not stop the agent, and what it does not show is in the record.
     #[test]
     fn a_view_that_cannot_keep_up_says_how_much_it_left_out() {
         let page = Page::default();
         let held = page.clone();
         let held = held.0.lock().unwrap();
         let watch = Watch::start(page.clone(), false).unwrap();
-        let sink = watch.beside(Arc::new(NoAudit));
+        let (record, seen) = (Arc::new(Counting::default()), Arc::new(Counting::default()));
+        let sink = watch.beside(record.clone(), seen.clone());
         let event = denied("GET https://a.example/x", DenialCode::HostNotGranted);
         let sent = MOST_WAITING as u64 * 2;
         for _ in 0..sent {
@@ -268,5 +282,6 @@ mod tests {
             .sum();
         assert_eq!(shown + left_out, sent + 1);
         assert!(left_out > 0);
+        assert_eq!([&record, &seen].map(|sink| sink.0.load(Ordering::Relaxed)), [left_out, shown]);
     }
 }

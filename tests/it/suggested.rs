@@ -182,4 +182,36 @@ grant:
     assert!(view.contains("\u{1b}[31m"), "a denial is red\n{view:?}");
     assert!(!view.contains("hunter2"), "{view:?}");
     assert_eq!(terminal.interrupt().await, 0);
+    // The log is on the same screen, and does not say it again.
+    let whole = Terminal::plain(&terminal.text());
+    let times = |what: &str| whole.split(['\r', '\n']).filter(|line| line.contains(what)).count();
+    assert_eq!((times("DENIED"), times("/echo/items/7"), times("Capability ")), (1, 1, 0), "{whole}");
+    assert_eq!(times("Runtime shutdown complete"), 1, "{whole}");
+}
+
+/// The twin: who does not watch has the record in the log, and who keeps it in a file has it there, watching or not.
+#[tokio::test]
+async fn a_terminal_has_the_record_in_its_log_or_in_its_file() {
+    let (one, other) = (Upstream::http().await, Upstream::http().await);
+    let package = agent(&one, &other);
+    let policy = "version: 1\ngrant: {env: {MODE: here}}\n";
+    for (arguments, in_log) in [(&["run"][..], 1), (&["run", "--watch"], 0)] {
+        let setup = host(&package, policy);
+        let (path, record) = (setup.package().to_owned(), setup.directory().join("audit.jsonl"));
+        let setup = if in_log == 1 { setup } else { setup.env("PAR_AUDIT_FILE", &record) };
+        let mut terminal = setup.args(arguments).args([path]).at_terminal();
+        terminal.shows("the start", |text| text.contains("Ctrl-C ends it.")).await;
+
+        terminal.get("/").await;
+        terminal.shows("the denial", |text| text.contains("host_not_granted")).await;
+        assert_eq!(terminal.interrupt().await, 0);
+
+        let whole = Terminal::plain(&terminal.text());
+        let times = |what: &str| whole.split(['\r', '\n']).filter(|line| line.contains(what)).count();
+        assert_eq!((times("Capability denied"), times("DENIED")), (in_log, 1 - in_log), "{whole}");
+        if in_log == 0 {
+            let kept = fs_err::read_to_string(record).unwrap();
+            assert_eq!(kept.lines().filter(|line| line.contains("host_not_granted")).count(), 1, "{kept}");
+        }
+    }
 }

@@ -6,6 +6,7 @@
 
 use par_tests::{Line, Package, TestHost, Upstream};
 use reqwest::Method;
+use serde_json::{Value, json};
 
 /// The backends that hold the table, by the word that is on the record.
 const BACKENDS: [&str; 2] = ["sandbox", NATIVE];
@@ -340,4 +341,103 @@ async fn files_are_what_was_granted() {
 #[tokio::test]
 async fn limits_are_what_was_granted() {
     holds("limits").await;
+}
+
+/// Runs code in two processes of an agent under one policy: whether both answered the same, and what is on the record
+/// of a capability.
+async fn repeats(runs: &str, policy: &str, capability: &str, backend: &str) -> (bool, Vec<(String, Value, Value)>) {
+    let mut answers = Vec::new();
+    let mut records = Vec::new();
+    for _ in 0..2 {
+        let package = Package::asgi(include_str!("python/execute.py"));
+        let package = if backend == NATIVE { package.native() } else { package };
+        let text = format!("version: 1\nnative: allow\n{policy}\n");
+        let mut host = TestHost::agent(&package).env("PAR_POLICY", text).start().await;
+        let reply = host.send(host.request(Method::POST, "/").body(runs.to_owned())).await;
+        answers.push(reply.json()["done"].to_string());
+        assert_eq!(host.stop().await, 0);
+        let lines = host.records().into_iter().filter(|line| line.text_of("capability") == capability);
+        records = lines
+            .map(|line| (line.text_of("target").to_owned(), line.detail("rule").clone(), line.detail("code").clone()))
+            .collect();
+    }
+    (answers[0] == answers[1], records)
+}
+
+/// A clock that stands and random numbers that repeat: granted they do, with one event; not granted they do not, with
+/// none. Outside the sandbox they cannot, and the record says so; where all of a confinement is demanded, no agent starts.
+#[tokio::test]
+async fn a_clock_and_random_numbers_are_what_was_granted() {
+    let date = "import datetime; result = datetime.datetime.now(datetime.UTC).isoformat()";
+    let numbers = "import os, random; result = [os.urandom(16).hex(), random.random()]";
+    let time = "2026-01-02T03:04:05Z";
+    for (capability, runs, fixed, target) in
+        [("clock", date, format!("{time:?}"), time), ("random", numbers, "7".to_owned(), "7")]
+    {
+        let policy = format!("grant: {{{capability}: {fixed}}}");
+        let event = |code: Value| (target.to_owned(), json!(format!("grant.{capability}")), code);
+
+        let granted = repeats(runs, &policy, capability, "sandbox").await;
+        assert_eq!(granted, (true, vec![event(Value::Null)]), "{capability}");
+        let outside = repeats(runs, &policy, capability, NATIVE).await;
+        assert_eq!(outside, (false, vec![event(json!("not_confined"))]), "{capability}");
+        for backend in BACKENDS {
+            let free = repeats(runs, "grant: {}", capability, backend).await;
+            assert_eq!(free, (false, vec![]), "{capability} {backend}");
+        }
+
+        let strict = format!("version: 1\nnative: allow\nconfinement: strict\n{policy}\n");
+        let native = Package::asgi("app = None\n").native();
+        let refused = TestHost::agent(&native).env("PAR_POLICY", strict).refused().await;
+        let failed = refused.wait_for_event("Boot failed").await;
+        assert!(failed.text_of("error").contains(&format!("`{capability}` cannot be applied")), "{}", failed.text);
+    }
+}
+
+/// hostile 56: what a package asks for and does not get refuses its start, with one event each on the record; what it
+/// asks for and gets starts.
+#[tokio::test]
+async fn what_is_asked_for_above_the_policy_is_on_the_record() {
+    let asks = "sandbox: {outbound: ['https://a.example/v1'], env: [REGION], secrets: {KEY: {hosts: ['https://a.example']}}, files: {data: [models], scratch_mib: 8}, clock: '2026-01-02T03:04:05Z', random: 7, limits: {memory_mib: 512}}\n";
+    let package = Package::asgi("app = None\n").and(&asks.replace('\'', "\""));
+    let narrow = "version: 1
+grant: {clock: '2026-01-01T00:00:00Z', random: 8}
+allow: {env: [REGION], files: {scratch_mib: 4}}
+deny: {env: [REGION]}
+limits: {memory_mib: 256}
+";
+
+    let host = TestHost::agent(&package).env("PAR_POLICY", narrow.replace('\'', "\"")).refused().await;
+
+    let mut denied: Vec<_> = host
+        .records()
+        .iter()
+        .map(|line| {
+            assert_eq!((line.event(), line.text_of("decision")), ("Capability denied", "denied"), "{}", line.text);
+            json!([line.detail("capability"), line.detail("target"), line.detail("code"), line.detail("rule")])
+        })
+        .collect();
+    denied.sort_by_key(ToString::to_string);
+    let above = |capability: &str, target: &str, rule: Option<&str>| json!([capability, target, "above_policy", rule]);
+    assert_eq!(
+        denied,
+        [
+            above("clock", "a fixed clock", Some("grant.clock")),
+            json!(["env", "REGION", "asked_for_denied", "deny.env[0]"]),
+            above("files", "8 MiB of scratch space", None),
+            above("files", "models", None),
+            above("limits", "memory_mib: 512", None),
+            above("outbound", "https://a.example/v1", None),
+            above("random", "a fixed random", Some("grant.random")),
+            above("secrets", "KEY", None),
+        ]
+    );
+    assert_eq!(host.wait_for_event("Boot failed").await.detail("exit_code"), 1);
+
+    let package =
+        Package::asgi(include_str!("python/execute.py")).and("sandbox: {files: {scratch_mib: 8}, random: 7}\n");
+    let policy = "version: 1\nallow: {files: {scratch_mib: 8}}\n";
+    let mut host = TestHost::agent(&package).env("PAR_POLICY", policy).start().await;
+    assert_eq!(host.stop().await, 0);
+    assert!(host.records().iter().all(|line| line.text_of("decision") == "allowed"));
 }

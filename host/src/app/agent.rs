@@ -7,10 +7,11 @@ use std::sync::Arc;
 use par_apkg::Package;
 use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, Manifest, RestEntry, UiSource};
-use par_policy::policy::Policy;
-use par_policy::{AuditEvent, Grants, Mode};
+use par_policy::policy::{Confinement, Policy};
+use par_policy::{AuditEvent, Capability, Grants, Mode};
 use par_sandbox::{
     AgentDescription, AgentSpec, AuditRecord, AuditSink, Engine, Guest, NoAudit, OutboundSetup, Sandbox, SandboxSpec,
+    StartError,
 };
 
 use super::console::Console;
@@ -23,7 +24,7 @@ use crate::boot::{BootClock, BootPhase};
 use crate::cache;
 use crate::config::Config;
 use crate::fetch::{self, PackageSource, VerifiedPackage};
-use crate::grants::{self, Prepared};
+use crate::grants::{self, GrantError, Prepared};
 use crate::install::{self, DepsLayer, Venv};
 use crate::locked::Scratch;
 use crate::native::{Native, NativeSpec, Program};
@@ -53,6 +54,9 @@ pub(super) struct Agent {
     _kept: Option<File>,
     _scratch: Scratch,
 }
+
+/// Why no clock stands and no random numbers repeat outside the sandbox.
+const NOT_FIXED: &str = "a process asks the kernel, and nothing stands between";
 
 impl Agent {
     /// Removes what was unpacked.
@@ -94,18 +98,30 @@ pub(super) async fn load(
         tracing::warn!(remark, "Package remark");
     }
     let served = served(manifest);
-    let Prepared { grants, secrets, notices, events } = grants(config, policy, &package).await?;
+    let jobs = console.record(audit, Backend::SANDBOX);
+    let prepared = grants(config, policy, &package).await;
+    if let Err(BootError::Grants(GrantError::AbovePolicy { differences, .. })) = &prepared {
+        for difference in &differences.differences {
+            jobs.record(AuditRecord::at_once(AuditEvent::above_policy(difference), None));
+        }
+    }
+    let Prepared { grants, secrets, notices, events } = prepared?;
     for notice in &notices {
         tracing::warn!(remark = %notice, "Package remark");
     }
     log_grants(&grants);
 
     console.phase(BootPhase::Install, "preparing dependencies");
-    let jobs = console.watched(audit.sink(Backend::SANDBOX));
     let choice = clock.time(BootPhase::Install, dependencies(config, &package, policy, &jobs, console)).await?;
-    let sink = console.watched(audit.sink(choice.word()));
+    let sink = console.record(audit, choice.word());
     for event in events {
-        sink.record(AuditRecord::at_once(event, None));
+        let fixed = matches!(event.capability, Capability::Clock | Capability::Random);
+        let holds = !(fixed && matches!(choice, Choice::Native { .. }));
+        let part = event.capability.as_str();
+        sink.record(AuditRecord::at_once(if holds { event } else { event.not_fixed() }, None));
+        if !holds && config.confinement == Confinement::Strict {
+            return Err(StartError::Unconfined { part, because: NOT_FIXED.to_owned() }.into());
+        }
     }
     let distributions = match &choice {
         Choice::Sandbox(layer) => layer.as_ref().map_or(0, |layer| layer.distributions().len()),

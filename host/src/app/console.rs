@@ -8,6 +8,7 @@ use par_apkg::manifest::{A2aEntry, Manifest, Ui};
 use par_sandbox::AuditSink;
 
 use super::installing::Downloads;
+use crate::audit::Audit;
 use crate::boot::{BootClock, BootPhase};
 use crate::cli::LogFormat;
 use crate::config::Config;
@@ -23,6 +24,8 @@ pub(super) struct Console {
     progress: Progress,
     format: Format,
     watch: Option<Watch>,
+    /// Whether a person reads the log where the view is.
+    one_screen: bool,
 }
 
 impl Console {
@@ -36,7 +39,8 @@ impl Console {
         };
         let progress =
             if interactive && io::stderr().is_terminal() { Progress::on_terminal() } else { Progress::hidden() };
-        Self { progress, format, watch: None }
+        let one_screen = format == Format::Text && io::stdout().is_terminal() && io::stderr().is_terminal();
+        Self { progress, format, watch: None, one_screen }
     }
 
     /// With a view of what the agent does on standard error, if a person wants it.
@@ -48,12 +52,13 @@ impl Console {
         Ok(self)
     }
 
-    /// A record that is shown as well, if somebody watches.
-    pub(super) fn watched(&self, record: Arc<dyn AuditSink>) -> Arc<dyn AuditSink> {
-        match &self.watch {
-            Some(watch) => watch.beside(record),
-            None => record,
-        }
+    /// Where a backend writes down what its agent does, shown as well if somebody watches. On one screen the view stands
+    /// for the lines the record would have in the log.
+    pub(super) fn record(&self, audit: &Audit, backend: &'static str) -> Arc<dyn AuditSink> {
+        let record = audit.sink(backend);
+        let Some(watch) = &self.watch else { return record };
+        let shown = if self.one_screen { audit.sink_of_shown(backend) } else { Arc::clone(&record) };
+        watch.beside(record, shown)
     }
 
     /// Shows what is still waiting to be shown.

@@ -134,6 +134,33 @@ fn a_flood_is_counted_and_none_of_it_is_lost() {
     assert!(counts.clone().max() > Some(1) && counts.clone().count() < 100_000, "{}", counts.count());
 }
 
+/// What whoever reads the log is shown already is not in the log, and is counted and in the file all the same.
+#[test]
+fn what_is_shown_is_in_the_file_and_not_in_the_log() {
+    let log = Written::default();
+    let (telemetry, _) = telemetry(log.clone());
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("audit.jsonl");
+    let audit = Audit::start(&telemetry).unwrap();
+
+    audit.sink_of_shown("sandbox").record(denied("a", "1"));
+    audit.sink("sandbox").record(denied("b", "1"));
+    audit.finish();
+    let targets = |text: &str| -> Vec<String> {
+        let target =
+            |line| serde_json::from_str::<Value>(line).unwrap()["details"]["target"].as_str().unwrap().to_owned();
+        text.lines().map(target).collect()
+    };
+    assert_eq!(targets(&log.text()), ["b"]);
+    assert_eq!(audit.totals().values().sum::<u64>(), 2);
+
+    audit.write_to(&file, &telemetry).unwrap();
+    audit.sink_of_shown("sandbox").record(denied("a", "1"));
+    audit.finish();
+    assert_eq!(targets(&fs_err::read_to_string(file).unwrap()), ["a"]);
+    assert_eq!(log.text().lines().count(), 1);
+}
+
 /// A full disk is an error in the log, and the lines are there as well; none is cut or lost.
 #[test]
 fn what_a_full_disk_refuses_is_in_the_log() {

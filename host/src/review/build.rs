@@ -13,6 +13,7 @@ use super::model::{
     About, AddressGrant, Decided, DeniedRule, Dependencies, FORMAT, FileGrant, FixedGrant, LimitFact, OutboundGrant,
     PolicyFacts, Refused, Review, SecretGrant, SurfaceFact, VERSION, VariableGrant, Verdict,
 };
+use crate::grants::time_of;
 
 /// What a review is about.
 #[derive(Debug)]
@@ -240,10 +241,7 @@ impl Build<'_> {
         let Some(grants) = grants else { return Vec::new() };
         let clock = grants.clock().map(|granted| {
             let asked = self.requested.clock.as_ref().map(|line| &line.rule);
-            let seconds = i64::try_from(granted.value.0.as_secs()).unwrap_or(i64::MAX);
-            let time =
-                jiff::Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string());
-            (time, self.granted(granted.origin, &granted.rule, asked))
+            (time_of(granted.value), self.granted(granted.origin, &granted.rule, asked))
         });
         let random = grants.random().map(|granted| {
             let asked = self.requested.random.as_ref().map(|line| &line.rule);

@@ -67,6 +67,9 @@ struct Found {
     data: BTreeMap<String, Evidence>,
     /// What was opened in the scratch directory.
     scratch: Option<Evidence>,
+    /// A clock that stood, and random numbers that repeated.
+    clock: Option<Evidence>,
+    random: Option<Evidence>,
     /// What no policy should or could allow.
     notes: BTreeMap<String, Evidence>,
 }
@@ -87,6 +90,8 @@ impl Found {
                 known.0.add(event);
             }
             "files" if event.decision == Decision::Allowed.as_str() => self.file(event),
+            "clock" if event.decision == Decision::Allowed.as_str() => self.clock.get_or_insert_default().add(event),
+            "random" if event.decision == Decision::Allowed.as_str() => self.random.get_or_insert_default().add(event),
             _ => self.refused(event),
         }
     }

@@ -1,6 +1,7 @@
 //! One use of a capability, or one denial, as a value. Who writes it down is not decided here.
 
 use crate::policy::Confinement;
+use crate::resolve::Difference;
 use crate::{Denial, DenialCode, Granted, Origin, RuleId};
 
 /// What was used or denied.
@@ -15,6 +16,10 @@ pub enum Capability {
     Env,
     /// A file or directory outside the package.
     Files,
+    /// A clock that stands.
+    Clock,
+    /// Random numbers that repeat.
+    Random,
     /// A limit that was reached.
     Limits,
     /// Running outside the sandbox.
@@ -30,6 +35,8 @@ impl Capability {
             Self::Secrets => "secrets",
             Self::Env => "env",
             Self::Files => "files",
+            Self::Clock => "clock",
+            Self::Random => "random",
             Self::Limits => "limits",
             Self::Native => "native",
         }
@@ -101,6 +108,25 @@ impl AuditEvent {
             origin: None,
             code: Some(denial.code()),
         }
+    }
+
+    /// A package asks for something and does not get it, and therefore does not start.
+    #[must_use]
+    pub fn above_policy(difference: &Difference) -> Self {
+        Self {
+            capability: difference.capability,
+            decision: Decision::Denied,
+            target: difference.asked.replace('`', ""),
+            rule: difference.rule.clone(),
+            origin: None,
+            code: Some(difference.code),
+        }
+    }
+
+    /// A clock or random numbers that were to be fixed, and are not: the agent runs outside the sandbox.
+    #[must_use]
+    pub fn not_fixed(self) -> Self {
+        Self { decision: Decision::Denied, origin: None, code: Some(DenialCode::NotConfined), ..self }
     }
 
     /// An agent runs outside the sandbox. `because` says why; `origin` whether its package asks for it.

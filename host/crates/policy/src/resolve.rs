@@ -23,6 +23,8 @@ pub struct Difference {
     pub asked: String,
     /// What the policy has instead, as the end of a sentence.
     pub policy: String,
+    /// The line of the policy that is in the way, if it is one.
+    pub rule: Option<RuleId>,
 }
 
 /// ``requests `https://a.example` (`sandbox.outbound[0]`); policy allows nothing``
@@ -61,8 +63,8 @@ impl Grants {
             secrets: secrets(requested, policy, &mut differences),
             data: data(requested, policy, &mut differences),
             scratch: scratch(requested, policy, &mut differences),
-            clock: fixed(&requested.clock, &policy.grant.clock, "clock", &mut differences),
-            random: fixed(&requested.random, &policy.grant.random, "random", &mut differences),
+            clock: fixed(&requested.clock, &policy.grant.clock, Capability::Clock, &mut differences),
+            random: fixed(&requested.random, &policy.grant.random, Capability::Random, &mut differences),
             limits: limits(&requested.limits, &policy.limits, base, &mut differences),
             mode: policy.mode,
         };
@@ -91,12 +93,13 @@ fn denied(capability: Capability, asked_at: &RuleId, asked: impl Display, rule: 
         asked_at: asked_at.clone(),
         asked: format!("`{asked}`"),
         policy: format!("denies it in `{rule}`"),
+        rule: Some(rule.clone()),
     }
 }
 
 fn above(capability: Capability, asked_at: &RuleId, asked: impl Display, policy: String) -> Difference {
     let asked_at = asked_at.clone();
-    Difference { capability, code: DenialCode::AbovePolicy, asked_at, asked: format!("`{asked}`"), policy }
+    Difference { capability, code: DenialCode::AbovePolicy, asked_at, asked: format!("`{asked}`"), policy, rule: None }
 }
 
 /// Requests for rules of one kind: each needs a rule of the policy that covers it whole, and
@@ -270,7 +273,7 @@ fn scratch(requested: &Requested, policy: &Policy, differences: &mut Vec<Differe
 fn fixed<T: Copy + PartialEq>(
     requested: &Option<Line<T>>,
     policy: &Option<Line<T>>,
-    what: &str,
+    capability: Capability,
     differences: &mut Vec<Difference>,
 ) -> Option<Granted<T>> {
     match (requested, policy) {
@@ -281,8 +284,9 @@ fn fixed<T: Copy + PartialEq>(
             if asked.value != line.value {
                 let policy = format!("fixes it to another value in `{}`", line.rule);
                 differences.push(Difference {
-                    asked: format!("a fixed {what}"),
-                    ..above(Capability::Limits, &asked.rule, "", policy)
+                    asked: format!("a fixed {}", capability.as_str()),
+                    rule: Some(line.rule.clone()),
+                    ..above(capability, &asked.rule, "", policy)
                 });
             }
             Some(granted(line.value, Origin::Asked, &line.rule))

@@ -151,6 +151,24 @@ fn a_run_that_used_nothing_needs_nothing() {
     assert_eq!(lines(&suggested("{\"event\": \"Runtime ready\", \"details\": {}}\n", "")), ["version: 1"]);
 }
 
+/// What the policy of the run fixed stays fixed; what the package fixes for itself needs no policy.
+#[test]
+fn what_was_fixed_stays_fixed() {
+    let record = [
+        line("clock", "allowed", "2026-01-02T03:04:05Z", json!({"rule": "grant.clock"})),
+        line("random", "allowed", "7", json!({"rule": "grant.random"})),
+    ]
+    .concat();
+    let known = "version: 1\ngrant: {clock: \"2026-01-02T03:04:05Z\", random: 7}\n";
+
+    let policy = suggested(&record, known);
+
+    assert_eq!(lines(&policy), ["version: 1", "grant:", "clock: \"2026-01-02T03:04:05Z\"", "random: 7"]);
+    assert!(!policy.contains("not covered"), "{policy}");
+    assert_eq!(lines(&suggested(&record, "version: 1\n")), ["version: 1"]);
+    assert_eq!(lines(&suggested("", known)), ["version: 1"]);
+}
+
 #[test]
 fn a_torn_last_line_is_left_out_and_any_other_is_an_error() {
     let whole = allowed("GET https://a.example/x");

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::super::line::item;
 use super::Found;
 use super::evidence::Evidence;
+use crate::grants::time_of;
 
 /// Writes what was found as a policy that grants it to every package.
 pub(super) fn policy(found: &Found, known: &Policy) -> String {
@@ -18,6 +19,7 @@ pub(super) fn policy(found: &Found, known: &Policy) -> String {
     variables(&mut grant, found, known);
     secrets(&mut grant, found, known);
     files(&mut grant, found, known);
+    fixed(&mut grant, found, known);
     let mut text = format!("# Suggested by par policy suggest: {}\n", found.all);
     for (note, evidence) in &found.notes {
         let _ = writeln!(text, "# not covered: {}: {evidence}", escaped(note));
@@ -133,6 +135,16 @@ fn files(text: &mut String, found: &Found, known: &Policy) {
     }
     if let Some((evidence, mib)) = scratch {
         let _ = writeln!(text, "    # {evidence}\n    scratch_mib: {mib}");
+    }
+}
+
+/// What the policy of the run fixed; what a package fixes for itself needs no line.
+fn fixed(text: &mut String, found: &Found, known: &Policy) {
+    if let (Some(evidence), Some(line)) = (&found.clock, &known.grant.clock) {
+        let _ = writeln!(text, "  # {evidence}\n  clock: \"{}\"", time_of(line.value));
+    }
+    if let (Some(evidence), Some(line)) = (&found.random, &known.grant.random) {
+        let _ = writeln!(text, "  # {evidence}\n  random: {}", line.value.0);
     }
 }
 
