@@ -40,13 +40,22 @@ pub(super) struct Incoming {
 impl Store {
     /// Makes the directory and removes what was left incomplete. Blocks.
     pub(super) fn open(cache: &Path) -> io::Result<Self> {
-        let directory = cache.join("packages").join("sha256");
+        let directory = Self::below(cache);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let left = locked::sweep(&directory, INCOMING)?;
         if left > 0 {
             tracing::info!(files = left, "Removed what an interrupted fetch left behind");
         }
         Ok(Self { directory })
+    }
+
+    fn below(cache: &Path) -> PathBuf {
+        cache.join("packages").join("sha256")
+    }
+
+    /// Whether there is a file for a package; what is in it is another matter.
+    pub(super) fn may_have(cache: &Path, digest: Sha256) -> bool {
+        Self::below(cache).join(digest.to_hex()).exists()
     }
 
     /// The package with this digest, at its beginning. One that no longer has it is removed.
