@@ -5,16 +5,19 @@ use std::time::{Duration, Instant};
 
 use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{Response, Uri};
+use http::{HeaderName, Method, Request, Response, Uri};
 use hyper::body::Incoming;
 
 use crate::backend::{Backend, HttpCall, Surface};
 use crate::surfaces::Payload;
 use crate::surfaces::intake::{self, Intake, Refused};
-use crate::surfaces::reply::{Asked, ErrorCode};
+use crate::surfaces::reply::{Asked, ErrorCode, without_body};
 use crate::surfaces::request_id::RequestId;
 use crate::surfaces::serve::Peer;
 use crate::surfaces::spans::{Below, Continued};
+
+/// The id of a request, on its answer.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What bounds one request.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +37,24 @@ pub(crate) struct Received {
     pub(crate) peer: Peer,
     pub(crate) at: Instant,
     pub(crate) request_id: RequestId,
+}
+
+/// Answers what came on the port of one surface, as `respond` says: with its id, and without a body where none was asked
+/// for.
+pub(crate) async fn answer(
+    request: Request<Incoming>,
+    peer: Peer,
+    respond: impl AsyncFnOnce(Received) -> Response<Payload>,
+) -> Response<Payload> {
+    let request_id = RequestId::of(request.headers(), request.extensions());
+    let (head, body) = request.into_parts();
+    let is_head = head.method == Method::HEAD;
+    let mut response = respond(Received { head, body, peer, at: Instant::now(), request_id }).await;
+    if is_head {
+        response = without_body(response);
+    }
+    response.headers_mut().insert(X_REQUEST_ID, request_id.header());
+    response
 }
 
 /// Asks the agent and waits for the head of its answer.

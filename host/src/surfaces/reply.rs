@@ -1,19 +1,20 @@
 //! A reply on its way out: what the agent answered made fit for the wire, and what it did not
 //! answer told to the caller without telling on the host.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use http_body::Body;
 use serde_json::json;
 
 use crate::backend::{CallError, HttpReply, ReplyBody};
 use crate::surfaces::Payload;
 use crate::surfaces::intake::{self, Refused};
-use crate::surfaces::paths::PathRefused;
+use crate::surfaces::paths::{self, MAX_TARGET_BYTES};
 use crate::surfaces::request_id::RequestId;
 
 /// Most header fields an answer may have.
@@ -166,10 +167,16 @@ impl Asked<'_> {
         }
     }
 
-    /// The answer for a path two readers could disagree about.
-    pub(crate) fn bad_path(&self, refused: PathRefused) -> Response<Payload> {
-        tracing::debug!(request_id = self.request_id.as_str(), error = %refused, "Request refused");
-        self.error(ErrorCode::BadPath)
+    /// The path that is asked for, decoded once; or the error for one that is too long, or that two readers could
+    /// disagree about.
+    pub(crate) fn path<'uri>(&self, uri: &'uri Uri) -> Result<Cow<'uri, str>, ErrorCode> {
+        if uri.path().len() + uri.query().map_or(0, str::len) > MAX_TARGET_BYTES {
+            return Err(ErrorCode::UriTooLong);
+        }
+        paths::decode(uri.path()).map_err(|refused| {
+            tracing::debug!(request_id = self.request_id.as_str(), error = %refused, "Request refused");
+            ErrorCode::BadPath
+        })
     }
 
     /// What the agent answered, fit for the wire; or the error for what it cannot carry.

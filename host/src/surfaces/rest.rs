@@ -7,15 +7,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use http::request::Parts;
-use http::{HeaderName, Method, Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use serde_json::Value;
 
 pub use super::agent::RequestLimits;
-use super::agent::{self, Received};
+use super::agent::{self, Received, X_REQUEST_ID};
 pub use super::builtin::{Meta, Surfaces};
 use super::cors::CrossOrigin;
-use super::paths::{self, MAX_TARGET_BYTES};
 use super::reply::{Asked, ErrorCode, not_found, redirect, without_body};
 use super::request_id::RequestId;
 use super::route::{Route, Routes};
@@ -26,8 +25,6 @@ use super::{Payload, builtin};
 use crate::backend::{Backend, Surface};
 use crate::health::Health;
 use crate::telemetry::events;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The REST surface.
 #[derive(Debug)]
@@ -104,12 +101,9 @@ impl Rest {
         let asked = Asked { request_id, agent: &self.routes.agent_app_id, allowed: self.limits.timeout };
         // The target is shared with the head, which the agent may be given below.
         let uri = head.uri.clone();
-        if uri.path().len() + uri.query().map_or(0, str::len) > MAX_TARGET_BYTES {
-            return asked.error(ErrorCode::UriTooLong);
-        }
-        let path = match paths::decode(uri.path()) {
+        let path = match asked.path(&uri) {
             Ok(path) => path,
-            Err(refused) => return asked.bad_path(refused),
+            Err(code) => return asked.error(code),
         };
         let mounted = self.mounted.get();
         let ui = mounted.and_then(|mounted| mounted.ui.as_deref());

@@ -2,18 +2,15 @@
 //! (`a2a.http_server`) in the place of gRPC actions.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use http::{HeaderName, Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use crate::backend::{Backend, Surface};
 use crate::health::Health;
 use crate::surfaces::Payload;
 use crate::surfaces::agent::{self, Received, RequestLimits};
-use crate::surfaces::paths::{self, MAX_TARGET_BYTES};
-use crate::surfaces::reply::{Asked, ErrorCode, without_body};
-use crate::surfaces::request_id::RequestId;
+use crate::surfaces::reply::{Asked, ErrorCode};
 use crate::surfaces::serve::{Peer, Serve};
 
 /// The agent's application, and nothing else.
@@ -39,12 +36,9 @@ impl A2aHttp {
     async fn respond(&self, received: Received) -> Response<Payload> {
         let asked = Asked { request_id: received.request_id, agent: &self.app_id, allowed: self.limits.timeout };
         let uri = &received.head.uri;
-        if uri.path().len() + uri.query().map_or(0, str::len) > MAX_TARGET_BYTES {
-            return asked.error(ErrorCode::UriTooLong);
-        }
-        let path = match paths::decode(uri.path()) {
+        let path = match asked.path(uri) {
             Ok(path) => path,
-            Err(refused) => return asked.bad_path(refused),
+            Err(code) => return asked.error(code),
         };
         if !self.health.look().serves_agent() {
             return asked.error(ErrorCode::Unavailable);
@@ -60,15 +54,6 @@ impl Serve for A2aHttp {
     type Body = Payload;
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Payload> {
-        let request_id = RequestId::of(request.headers(), request.extensions());
-        let (head, body) = request.into_parts();
-        let is_head = head.method == Method::HEAD;
-        let received = Received { head, body, peer, at: Instant::now(), request_id };
-        let mut response = self.respond(received).await;
-        if is_head {
-            response = without_body(response);
-        }
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), request_id.header());
-        response
+        agent::answer(request, peer, async |received| self.respond(received).await).await
     }
 }

@@ -1,9 +1,8 @@
 //! The UI on a port of its own, for `MULTIPLEXED=false`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use http::{HeaderName, Method, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
 
@@ -13,9 +12,7 @@ use crate::health::Health;
 use crate::surfaces::Payload;
 use crate::surfaces::agent::{self, Received, RequestLimits};
 use crate::surfaces::builtin::{self, reads_only};
-use crate::surfaces::paths::{self, MAX_TARGET_BYTES};
-use crate::surfaces::reply::{Asked, ErrorCode, json_response, not_found, redirect, without_body};
-use crate::surfaces::request_id::RequestId;
+use crate::surfaces::reply::{Asked, ErrorCode, json_response, not_found, redirect};
 use crate::surfaces::route::{Route, Routes};
 use crate::surfaces::serve::{Peer, Serve};
 
@@ -39,12 +36,9 @@ impl UiAlone {
         let allowed = self.limits.timeout;
         let asked = Asked { request_id: received.request_id, agent: &self.routes.agent_app_id, allowed };
         let uri = received.head.uri.clone();
-        if uri.path().len() + uri.query().map_or(0, str::len) > MAX_TARGET_BYTES {
-            return asked.error(ErrorCode::UriTooLong);
-        }
-        let path = match paths::decode(uri.path()) {
+        let path = match asked.path(&uri) {
             Ok(path) => path,
-            Err(refused) => return asked.bad_path(refused),
+            Err(code) => return asked.error(code),
         };
         let read = |answer: fn(&Self, &Received) -> Response<Payload>| {
             reads_only(&received.head.method).unwrap_or_else(|| answer(self, &received))
@@ -74,15 +68,6 @@ impl Serve for UiAlone {
     type Body = Payload;
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Payload> {
-        let request_id = RequestId::of(request.headers(), request.extensions());
-        let (head, body) = request.into_parts();
-        let is_head = head.method == Method::HEAD;
-        let received = Received { head, body, peer, at: Instant::now(), request_id };
-        let mut response = self.respond(received).await;
-        if is_head {
-            response = without_body(response);
-        }
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), request_id.header());
-        response
+        agent::answer(request, peer, async |received| self.respond(received).await).await
     }
 }
