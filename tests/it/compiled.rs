@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use par_tests::{Package, TestHost, guest};
 
@@ -18,7 +19,7 @@ fn untrusted(directory: &Path) {
 }
 
 /// Hostile 187: machine code that others could have written is not used: PAR compiles the guest
-/// and keeps the result.
+/// and keeps the result. That takes a while, and both the log and a terminal say so.
 #[tokio::test]
 async fn a_guest_whose_code_cannot_be_trusted_is_compiled_once() {
     let (directory, cache) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -28,13 +29,21 @@ async fn a_guest_whose_code_cannot_be_trusted_is_compiled_once() {
         host.env("PAR_CACHE_DIR", cache.path())
     };
 
-    let first = host().start().await;
-    assert_eq!(first.get("/x").await.status, 200);
-    assert_eq!(first.events("Compiling the guest").len(), 1);
+    let setup = host();
+    let path = setup.package().to_owned();
+    let mut first = setup.args(["run", "--log-format=json"]).args([path]).at_terminal();
+    let says = |text: &str| text.contains("load     compiling the guest for this machine");
+    first.shows("the phase", says).await;
+    let ready = |text: &str| text.contains("Ctrl-C ends it.");
+    let begun = first.shows_within(Duration::from_secs(240), "the start", ready).await;
+    assert_eq!(begun.matches("\"Compiling the guest\"").count(), 1, "{begun:?}");
+    assert_eq!(first.interrupt().await, 0);
     let kept = leftovers(&cache.path().join("compiled"));
     assert_eq!(kept.len(), 1);
 
-    let second = host().start().await;
+    let mut second = host().start().await;
     assert_eq!(second.get("/x").await.status, 200);
     assert_eq!(second.events("Compiling the guest").len(), 0);
+    assert_eq!(second.stop().await, 0);
+    assert_eq!(leftovers(&cache.path().join("compiled")), kept);
 }

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use par_tests::{Answer, Authority, Fault, Line, Package, PackageServer, RunningHost, TestHost};
+use par_tests::{Answer, Authority, Fault, Line, Package, PackageIndex, PackageServer, RunningHost, TestHost};
 
+use super::dependencies::{agent, thing};
 use super::fetched::{CACHE, archive, digest, leftovers, refused};
 
 /// A host that fetches from `server`, which the operator named and whose authority it trusts.
@@ -112,6 +113,34 @@ async fn a_package_that_was_kept_starts_without_the_network() {
     assert_eq!(second.get("/x").await.status, 200);
     assert_eq!(second.events("Downloading package").len(), 0);
     assert_eq!(second.events("Using the package kept by an earlier start").len(), 1);
+}
+
+/// A start of what is kept asks nobody, whoever would answer: not the server of the package, and not the index its
+/// dependencies came from.
+#[tokio::test]
+async fn a_start_of_what_is_kept_asks_nobody() {
+    let (authority, package) = (Authority::new(), archive(&agent()));
+    let server = PackageServer::start(&authority, [Answer::File(package.clone())]).await;
+    let index = PackageIndex::start([thing()]).await;
+    let cache = tempfile::tempdir().unwrap();
+    let host = || {
+        let host = TestHost::fetching(&server.url("/a.apkg")).installing().with_guest();
+        let host = host.env("SSL_CERT_FILE", authority.file()).env("PACKAGE_INTERNAL_HOSTS", "localhost");
+        let host = host.env("PAR_CACHE_DIR", cache.path()).env("PACKAGE_SHA256", digest(&package));
+        host.env("PAR_INDEX_URL", index.url())
+    };
+    let mut first = host().start().await;
+    first.wait_for_event("Package kept for the next start").await;
+    assert_eq!(first.stop().await, 0);
+    let asked = (server.connections(), index.hits());
+    assert!(asked.0 == 1 && asked.1 > 0, "{asked:?}");
+
+    let mut second = host().start().await;
+    let answer = second.get("/").await;
+    assert_eq!(second.stop().await, 0);
+
+    assert_eq!(answer.json()["answer"], 42);
+    assert_eq!((server.connections(), index.hits()), asked);
 }
 
 /// What is in the cache is read again before it is used: a package that changed is fetched.

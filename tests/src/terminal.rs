@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::Stdio;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -58,8 +59,13 @@ impl Terminal {
     /// Waits until everything that was ever shown satisfies `wanted`; `what` names it in messages. Returns it, with
     /// the sequences that move the cursor.
     pub async fn shows(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        self.shows_within(PATIENCE, what, wanted).await
+    }
+
+    /// The same for what takes long.
+    pub async fn shows_within(&self, patience: Duration, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let mut screen = self.screen.clone();
-        let outcome = timeout(PATIENCE, screen.wait_for(|text| wanted(text))).await;
+        let outcome = timeout(patience, screen.wait_for(|text| wanted(text))).await;
         match outcome {
             Ok(Ok(text)) => text.clone(),
             _ => panic!("{what} was not shown; this was:\n{:?}", self.text()),

@@ -406,6 +406,7 @@ fn addresses_that_are_not_public_are_refused_by_kind() {
         ("64:ff9b::a9fe:aa02", Code::MetadataAddress),
         ("64:ff9b:1::169.254.169.254", Code::MetadataAddress),
         ("64:ff9b:1:a9fe:a9:fe00::", Code::MetadataAddress),
+        ("64:ff9b:1:a83f:81:1000::", Code::MetadataAddress),
         ("2002:a9fe:a9fe::1", Code::MetadataAddress),
         ("2001:0:a9fe:a9fe::1", Code::MetadataAddress),
         ("2001:0:101:101:0:0:5601:5601", Code::MetadataAddress),
@@ -570,4 +571,55 @@ fn a_connection_is_granted_unseen_where_no_rule_asks_for_more() {
     ] {
         assert_eq!(unseen(rules, denied), None, "{rules:?} {denied:?}");
     }
+}
+
+/// What a request is told is what the nearest rule lacks, wherever that stands; of two that are as near, the first is
+/// named.
+#[test]
+fn the_nearest_rule_says_what_is_missing() {
+    let from_worse_to_better = [
+        ("http://a.example", DenialCode::SchemeNotGranted),
+        ("https://a.example:8443", DenialCode::PortNotGranted),
+        ("https://a.example/other", DenialCode::PathNotGranted),
+    ];
+    for (index, (best, code)) in from_worse_to_better.iter().enumerate() {
+        let worse = from_worse_to_better[..index].iter().map(|(rule, _)| *rule);
+        let (first, last): (Vec<&str>, Vec<&str>) =
+            (std::iter::once(*best).chain(worse.clone()).collect(), worse.chain([*best]).collect());
+        for rules in [first, last] {
+            assert_eq!(judged(&outbound(&rules, &[], &[]), "https://a.example/x"), Err(*code), "{rules:?}");
+        }
+    }
+    let alike = outbound(&["https://a.example/one", "https://a.example/two"], &[], &[]);
+    let denial = alike.judge(&target("https://a.example/x")).unwrap_err();
+    assert_eq!(denial.sentence(), "the rule `https://a.example/one` does not grant the path `/x` of `a.example`");
+}
+
+/// Reviewers are shown every rule.
+#[test]
+fn every_rule_can_be_shown() {
+    let range: AddressRange = "10.0.0.0/8".parse().unwrap();
+    let own = outbound(&["https://a.example"], &["evil.example"], &["10.1.0.0/16"]);
+    let all = Outbound::new(
+        own.rules().to_vec(),
+        own.addresses().to_vec(),
+        own.denied().to_vec(),
+        vec![(RuleId::new("deny.outbound_addresses[0]"), range)],
+    );
+
+    let shown = [
+        all.rules().iter().map(|granted| granted.value.to_string()).collect::<Vec<_>>(),
+        all.addresses().iter().map(|granted| granted.value.to_string()).collect(),
+        all.denied().iter().map(|(rule, denied)| format!("{rule} {denied}")).collect(),
+        all.denied_addresses().iter().map(|(rule, denied)| format!("{rule} {denied}")).collect(),
+    ];
+    assert_eq!(
+        shown,
+        [
+            vec!["https://a.example"],
+            vec!["10.1.0.0/16"],
+            vec!["deny.outbound[0] evil.example"],
+            vec!["deny.outbound_addresses[0] 10.0.0.0/8"],
+        ]
+    );
 }

@@ -172,6 +172,31 @@ impl Server {
         Self { port, heard, connections }
     }
 
+    /// Sends a body byte by byte, without ever falling silent.
+    async fn trickling(bytes: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    // What was not read would break the connection when it is closed.
+                    let mut asked = Vec::new();
+                    while !asked.ends_with(b"\r\n\r\n") {
+                        asked.push(stream.read_u8().await?);
+                    }
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
+                    stream.write_all(head.as_bytes()).await?;
+                    for _ in 0..bytes {
+                        stream.write_all(b"x").await?;
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    stream.read_u8().await
+                });
+            }
+        });
+        Self { port, heard: Arc::default(), connections: Arc::default() }
+    }
+
     fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
@@ -430,6 +455,28 @@ async fn a_response_comes_in_time() {
         let url = format!("http://api.example:{}/", server.port);
         assert_eq!(way.refused(&["GET", &url]).await, (Reason::Timeout, "outbound_timeout"));
         assert_eq!(way.recorded(), ["outbound denied outbound_timeout"]);
+    }
+}
+
+/// hostile 109: what trickles is never idle, and ends by the time all of it may take; what comes slowly and in that time
+/// comes whole.
+#[tokio::test]
+async fn a_response_that_trickles_ends() {
+    for (bytes, total) in [(usize::MAX >> 1, 50), (5, 600_000)] {
+        let server = Server::trickling(bytes).await;
+        let mut bench = bench(&[&format!("http://api.example:{}", server.port)]);
+        bench.limits.response_bytes = u64::MAX;
+        bench.limits.idle_timeout = Duration::from_secs(600);
+        bench.limits.total_timeout = Duration::from_millis(total);
+        let way = bench.build();
+        let url = format!("http://api.example:{}/", server.port);
+
+        if bytes == 5 {
+            assert_eq!(way.send(&["GET", &url]).await.unwrap().2.as_ref(), b"xxxxx");
+        } else {
+            assert_eq!(way.refused(&["GET", &url]).await, (Reason::Timeout, "outbound_timeout"));
+            assert_eq!(way.recorded(), ["outbound denied outbound_timeout"]);
+        }
     }
 }
 
