@@ -8,10 +8,11 @@ use std::time::Instant;
 use fs_err as fs;
 use par_apkg::requirement::Requirements;
 
+use super::chosen::{Chosen, Source};
 use super::download::WheelStore;
 use super::layer::LayerStore;
 use super::pins::Pins;
-use super::{Chosen, Install, InstallError, Installer, wanted};
+use super::{Install, InstallError, Installer, wanted};
 
 /// Where a distribution would run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,8 +105,8 @@ impl Install<'_> {
             wheel: Some(chosen.wheel.clone()),
             file: None,
             because: match chosen.source {
-                super::Source::Guest(_) => "built for the sandbox",
-                super::Source::Outside(_) => "no native code it needs",
+                Source::Guest(_) => "built for the sandbox",
+                Source::Outside(_) => "no native code it needs",
             }
             .to_owned(),
             modules: BTreeSet::new(),
