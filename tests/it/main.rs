@@ -63,4 +63,5 @@ mod table;
 mod traces;
 mod ui;
 mod verdict;
+mod waiting;
 mod wheelhouse;

@@ -282,7 +282,12 @@ impl Install<'_> {
     }
 
     /// Unpacks on a thread that may block, and passes on what it tells.
-    pub(super) async fn unpack(&self, wheels: Vec<Ready>, deadline: Instant, desk: &Arc<Desk>) -> Result<Files, InstallError> {
+    pub(super) async fn unpack(
+        &self,
+        wheels: Vec<Ready>,
+        deadline: Instant,
+        desk: &Arc<Desk>,
+    ) -> Result<Files, InstallError> {
         let settings = self.settings();
         let limits = ArchiveLimits { archive_bytes: settings.max_wheel_bytes, ..ArchiveLimits::WHEEL };
         let package = self.package.to_owned();
