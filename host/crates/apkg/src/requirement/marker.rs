@@ -29,7 +29,7 @@ const COMPARISONS: [&str; 8] = ["===", "==", "~=", "!=", "<=", ">=", "<", ">"];
 /// Whether the marker holds for an agent; `None` when the text is not one marker.
 #[must_use]
 pub fn holds(text: &str) -> Option<bool> {
-    let mut rest = Rest(text.trim_start());
+    let mut rest = Rest(after_blanks(text));
     let value = rest.alternatives(0)?;
     rest.0.is_empty().then_some(value)
 }
@@ -75,7 +75,7 @@ impl<'a> Rest<'a> {
                 if string.chars().any(char::is_control) {
                     return None;
                 }
-                self.0 = rest.trim_start();
+                self.0 = after_blanks(rest);
                 return Some(string);
             }
         }
@@ -98,14 +98,20 @@ impl<'a> Rest<'a> {
         if rest.starts_with(|next: char| next == '_' || next.is_ascii_alphanumeric()) {
             return None;
         }
-        self.0 = rest.trim_start();
+        self.0 = after_blanks(rest);
         Some(())
     }
 
     fn token(&mut self, token: &str) -> Option<()> {
-        self.0 = self.0.strip_prefix(token)?.trim_start();
+        self.0 = after_blanks(self.0.strip_prefix(token)?);
         Some(())
     }
+}
+
+/// The specification's white space is the space and the tab. A line's end above all is none: a
+/// marker is handed on as part of a line.
+fn after_blanks(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t'])
 }
 
 /// Two versions are compared as versions, anything else as text.

@@ -108,6 +108,8 @@ fn malformed_requirements_are_refused() {
         ("a; unknown == '1'", NotARequirement::Marker),
         ("a; python_version < '3", NotARequirement::Marker),
         ("a; os_name == 'x' os_name == 'y'", NotARequirement::Marker),
+        ("a; os_name ==\r'x'", NotARequirement::Marker),
+        ("a; os_name == 'x'\nand os_name == 'y'", NotARequirement::Marker),
     ];
     for (line, because) in cases {
         assert_eq!(line.parse::<Requirement>().unwrap_err(), because, "{line}");
