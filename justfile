@@ -21,7 +21,7 @@ run-guest *arguments: tools build guest
     @cd {{ quote(invocation_directory()) }} && AGENT_APP_ID="${AGENT_APP_ID:-demo}" exec sh {{ quote(justfile_directory() / ".ci/run-guest") }} "$@"
 
 # Everything CI checks: formatting, lints, documentation, dependencies, Python, Rust, the agents, some fuzzing.
-test: fmt-check clippy doc deny python build guest unit it (fuzz "5")
+test: fmt-check clippy doc deny python build guest unit it (fuzz "repeat")
 
 # Installs the pinned tools the runtime and the tests call.
 tools:
@@ -76,7 +76,7 @@ unit:
 it: tools build guest
     cargo test {{ cargo_flags }} --workspace --test '*'
 
-# Feeds the readers of hostile bytes with inputs grown from the hostile cases, each for so many seconds.
+# Feeds the readers of hostile bytes with inputs grown from the hostile cases, each for so many seconds, or `repeat`: with the same inputs each time.
 fuzz seconds="20" *targets="":
     python3 .ci/fuzz.py {{ seconds }} {{ targets }}
 
