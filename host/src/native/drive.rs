@@ -284,17 +284,22 @@ impl Line {
                         }
                     }
                 }
-                request = requests.recv(), if is_open => match request {
-                    None | Some(Request::Stop) => {
-                        stopping = true;
-                        frames::put(&mut self.outbox, To::Stop, 0, |_| {});
-                    }
-                    Some(request) => {
+                request = requests.recv(), if is_open => {
+                    // What waits together leaves in one write.
+                    let mut next = Some(request.unwrap_or(Request::Stop));
+                    while let Some(request) = next {
+                        if matches!(request, Request::Stop) {
+                            stopping = true;
+                            frames::put(&mut self.outbox, To::Stop, 0, |_| {});
+                            break;
+                        }
                         let flight = self.begin(request);
                         leaving.extend(flight.map(|(call, flight)| async move {
                             flight.ended().await;
                             call
                         }));
+                        let has_room = self.outbox.len() < MOST_WAITING;
+                        next = has_room.then(|| requests.try_recv().ok()).flatten();
                     }
                 },
                 Some(Aside { call, kind, payload }) = self.asides.recv() => {
