@@ -151,6 +151,7 @@ impl BootError {
             Self::Install(
                 InstallError::Guest { .. }
                 | InstallError::NoUv { .. }
+                | InstallError::NoPip { .. }
                 | InstallError::RunUv { .. }
                 | InstallError::UvVersion { .. }
                 | InstallError::NoInterpreter,

@@ -25,6 +25,12 @@ pub enum InstallError {
         /// What it was to find.
         needed: Needed,
     },
+    /// There is nothing that could fill a venv.
+    #[error("neither `uv` {UV_VERSION} nor the `pip` of `{}` was found, and a native agent needs one of them", .python.display())]
+    NoPip {
+        /// The interpreter.
+        python: PathBuf,
+    },
     /// The resolver does not start.
     #[error("cannot run `{}`", .uv.display())]
     RunUv {
@@ -244,6 +250,10 @@ impl InstallError {
             Self::NoUv { needed: Needed::Unsaid, .. } | Self::UvVersion { .. } => {
                 Some(format!("run `just tools`, or set `PAR_UV` to a `uv` of version {UV_VERSION}"))
             }
+            Self::NoPip { .. } => Some(format!(
+                "run `just tools`, set `PAR_UV` to a `uv` of version {UV_VERSION}, or on Debian: `apt-get install \
+                 python3-venv`"
+            )),
             Self::NoInterpreter => {
                 Some("install Python 3.9 or newer; it is asked for its version and runs nothing else".to_owned())
             }

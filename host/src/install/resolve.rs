@@ -279,6 +279,22 @@ pub(super) fn wheels_from(command: &mut Command, settings: &InstallSettings) {
     }
 }
 
+/// The same for `pip`, which has other names for it; and that no configuration of the machine is read.
+pub(super) fn wheels_from_for_pip(command: &mut Command, settings: &InstallSettings) {
+    command.env("PIP_CONFIG_FILE", "/dev/null");
+    if settings.offline {
+        command.arg("--no-index");
+    } else if let Some(index) = &settings.index {
+        command.env("PIP_INDEX_URL", index.expose().as_str());
+    }
+    if let Some((_, authorities)) = settings.resolver_environment.iter().find(|(name, _)| *name == "SSL_CERT_FILE") {
+        command.env("PIP_CERT", authorities.expose());
+    }
+    if let Some(wheelhouse) = settings.wheelhouse.as_ref().filter(|directory| is_readable(directory)) {
+        command.arg("--find-links").arg(wheelhouse);
+    }
+}
+
 /// Whether a wheelhouse can be used: the resolver fails on one that cannot be listed.
 pub(super) fn is_readable(directory: &Path) -> bool {
     fs::read_dir(directory).is_ok()

@@ -1,8 +1,11 @@
-//! Requirements -> [`Venv`]: for the native backend, by the same pinned `uv`, from wheels alone.
+//! Requirements -> [`Venv`]: for the native backend, by the same pinned `uv`, from wheels alone. Where there is no `uv`,
+//! the `pip` of the interpreter does it: `tool.rs`.
 //!
 //! Nothing of a wheel runs while it is installed: there is no build, and the interpreter that runs the agent later
 //! reads no `.pth` files. A venv is named by the digest of its lock, complete or absent, and found by an index of
 //! requirements, so that a package that was installed once starts without resolver and network.
+
+mod tool;
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -12,13 +15,14 @@ use fs_err as fs;
 use par_apkg::digest::{Hasher, Sha256};
 use par_apkg::requirement::{ProjectName, Requirements};
 use serde::{Deserialize, Serialize};
-use tokio::process::Command;
+
+use tool::{Failed, Making, Tool};
 
 use super::error::Unresolvable;
 use super::host_python::HostPython;
 use super::judge::Runs;
 use super::pins::Pins;
-use super::resolve::{self, Wanted};
+use super::resolve::Wanted;
 use super::{Install, InstallError, Installer, explain, requirements_digest, wanted};
 use crate::cache::trim;
 
@@ -244,16 +248,20 @@ impl Building<'_> {
             return Ok(venv);
         }
         let making = tempfile::Builder::new().prefix(MAKING).tempdir_in(&place).map_err(InstallError::cache)?;
-        let uv = resolve::find(self.installer.settings)?;
-        resolve::check_version(&uv, self.installer.settings).await?;
+        let settings = self.installer.settings;
+        let tool = Tool::find(settings, &self.python, &place).await?;
+        let with = Making { tool: &tool, python: &self.python, settings, scratch: making.path() };
         let lock = match &self.pins {
             Some(pins) => hashed(pins),
-            None => self.resolve(&uv, making.path()).await?,
+            None => {
+                let requirements: String = self.wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
+                with.resolve(&requirements).await.map_err(|failed| self.failed(failed))?
+            }
         };
         let digest = self.digest(&lock).to_hex();
         let venv = match self.find(&place, &digest) {
             Some(venv) => venv,
-            None => self.make(&uv, &place, making.path(), &lock, &digest).await?,
+            None => self.make(with, &place, &lock, &digest).await?,
         };
         write(&index, &digest).map_err(InstallError::cache)?;
         Ok(venv)
@@ -276,43 +284,8 @@ impl Building<'_> {
         Some(Venv { directory, python, distributions: marker.distributions, _lease: Arc::new(file) })
     }
 
-    /// The lock: every distribution with its version and the digests of its files.
-    async fn resolve(&self, uv: &Path, scratch: &Path) -> Result<String, InstallError> {
-        let requirements: String = self.wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
-        fs::write(scratch.join("requirements.in"), requirements).map_err(InstallError::cache)?;
-        let mut command = self.command(uv, scratch);
-        command.args(["pip", "compile", "requirements.in", "--generate-hashes", "--no-header", "--no-annotate"]);
-        self.common(&mut command);
-        command.arg("--python").arg(&self.python.executable);
-        let output = command.output().await.map_err(|source| run_uv(uv, source))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        Err(self.failed(&output.stderr))
-    }
-
-    async fn make(
-        &self,
-        uv: &Path,
-        place: &Path,
-        scratch: &Path,
-        lock: &str,
-        digest: &str,
-    ) -> Result<Venv, InstallError> {
-        let lock_path = scratch.join("requirements.txt");
-        fs::write(&lock_path, lock).map_err(InstallError::cache)?;
-        let directory = scratch.join("venv");
-        let mut command = self.command(uv, scratch);
-        command.args(["venv", "--no-config", "--no-project", "--offline", "--color", "never"]);
-        command.arg("--python").arg(&self.python.executable).arg(&directory);
-        self.done(uv, command).await?;
-        if !self.wanted.is_empty() || self.pins.is_some() {
-            let mut command = self.command(uv, scratch);
-            command.args(["pip", "install", "--no-deps", "--require-hashes", "--link-mode", "copy"]);
-            self.common(&mut command);
-            command.arg("--python").arg(directory.join("bin/python")).arg("-r").arg(&lock_path);
-            self.done(uv, command).await?;
-        }
+    async fn make(&self, with: Making<'_>, place: &Path, lock: &str, digest: &str) -> Result<Venv, InstallError> {
+        let directory = with.install(lock).await.map_err(|failed| self.failed(failed))?;
         let marker = Marker {
             package_id: self.package.to_owned(),
             requirements_sha256: requirements_digest(&self.wanted).to_hex(),
@@ -345,28 +318,14 @@ impl Building<'_> {
         Ok(venv)
     }
 
-    fn command(&self, uv: &Path, scratch: &Path) -> Command {
-        let mut command = resolve::command(uv, self.installer.settings);
-        command.current_dir(scratch);
-        command
-    }
-
-    /// What resolving and installing are told alike: where wheels come from, and that there is nothing else.
-    fn common(&self, command: &mut Command) {
-        let settings = self.installer.settings;
-        command.args(["--only-binary", ":all:", "--no-config", "--no-progress", "--system-certs", "--color", "never"]);
-        command.arg("--cache-dir").arg(settings.cache.join("uv"));
-        resolve::wheels_from(command, settings);
-    }
-
-    async fn done(&self, uv: &Path, mut command: Command) -> Result<(), InstallError> {
-        let output = command.output().await.map_err(|source| run_uv(uv, source))?;
-        if output.status.success() { Ok(()) } else { Err(self.failed(&output.stderr)) }
-    }
-
-    fn failed(&self, printed: &[u8]) -> InstallError {
-        let reason = explain::reason(&String::from_utf8_lossy(printed));
-        InstallError::ResolverFailed { package: self.package.to_owned(), reason }
+    fn failed(&self, failed: Failed) -> InstallError {
+        match failed {
+            Failed::Tool(error) => error,
+            Failed::Said(printed) => {
+                let reason = explain::reason(&String::from_utf8_lossy(&printed));
+                InstallError::ResolverFailed { package: self.package.to_owned(), reason }
+            }
+        }
     }
 
     /// Equal when nothing that could lead to another lock has changed.
@@ -410,10 +369,6 @@ fn hashed(pins: &Pins) -> String {
         format!("{}=={}{hashes}\n", pin.name, pin.version)
     };
     pins.list.iter().map(line).collect()
-}
-
-fn run_uv(uv: &Path, source: io::Error) -> InstallError {
-    InstallError::RunUv { uv: uv.to_owned(), source }
 }
 
 /// Writes a file in one step.
