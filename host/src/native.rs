@@ -8,6 +8,7 @@
 mod calls;
 mod compile;
 pub mod confinement;
+mod control_group;
 mod drive;
 mod frames;
 pub mod launch;
@@ -30,6 +31,7 @@ use par_sandbox::{AgentDescription, Breaker, Counts, Outbound, Pool, StartError}
 use tokio::sync::watch;
 
 pub use compile::compile;
+use control_group::ControlGroups;
 use drive::NativeMold;
 pub use launch::{Launch, Launched};
 use outbound::{Authority, NativeOutbound};
@@ -62,7 +64,14 @@ impl Native {
         let trusted = trust(&spec, &authority).map_err(StartError::Process)?;
         let outbound = Outbound::new(&spec.grants, spec.outbound.clone(), Arc::clone(&spec.audit));
         let way_out = Arc::new(NativeOutbound::new(outbound, authority));
-        let mold = NativeMold { spec, breaker: Breaker::default(), way_out: Arc::clone(&way_out), trusted };
+        let groups = tokio::task::spawn_blocking(ControlGroups::divide);
+        let groups = groups.await.map_err(io::Error::other).map_err(StartError::Process)?;
+        if let Err(because) = &groups {
+            tracing::info!(%because, "Processes of the agent share the control group of PAR");
+        }
+        let group_limits = spec.group_limits();
+        let breaker = Breaker::default();
+        let mold = NativeMold { spec, breaker, way_out: Arc::clone(&way_out), trusted, groups, group_limits };
         let (pool, description) = Pool::start(mold).await?;
         Ok((Self { pool, way_out }, description))
     }

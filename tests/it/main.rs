@@ -17,6 +17,7 @@ mod compatibility;
 mod compiled;
 mod configuration;
 mod confinement;
+mod control_groups;
 mod conventions;
 mod dependencies;
 mod documentation;

@@ -54,7 +54,9 @@ pub async fn compile(
     };
     let Launched { child, report, .. } = launch.start()?;
     let process = Process::of(child)?;
-    report::hear(report, process.id()).await;
+    if let Some(report) = report::hear(report).await {
+        report::log(&report, process.id());
+    }
     process.be_nice(NICENESS);
     let in_time = tokio::time::timeout(LONGEST, process.ended()).await.is_ok();
     let status = process.end(Duration::ZERO).await;

@@ -67,6 +67,8 @@ pub enum Part {
     Signals,
     /// System calls, by seccomp.
     Calls,
+    /// A control group of its own; made by PAR, not by the process.
+    ControlGroup,
 }
 
 impl Part {
@@ -82,6 +84,7 @@ impl Part {
             Self::Files => "files",
             Self::Signals => "signals",
             Self::Calls => "calls",
+            Self::ControlGroup => "control-group",
         }
     }
 }
@@ -105,7 +108,8 @@ pub struct Report {
 }
 
 impl Report {
-    fn note(&mut self, part: Part, outcome: Result<(), String>) {
+    /// Adds a part and what became of it.
+    pub(super) fn note(&mut self, part: Part, outcome: Result<(), String>) {
         match outcome {
             Ok(()) => self.applied.push(part),
             Err(because) => self.missing.push(Missing { part, because }),

@@ -22,7 +22,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use super::calls::{Aside, Calls, Failure};
-use super::confinement::Missing;
+use super::confinement::{Missing, Part, Report};
+use super::control_group::{ControlGroup, ControlGroups, GroupLimits, Undivided};
 use super::frames::{self, Frame, From, To};
 use super::launch::{Launch, Launched};
 use super::outbound::{Flights, NativeOutbound, Serving};
@@ -47,6 +48,10 @@ pub(super) struct NativeMold {
     pub(super) way_out: Arc<NativeOutbound>,
     /// A file with the authorities their clients trust.
     pub(super) trusted: PathBuf,
+    /// Where the control group of each is made.
+    pub(super) groups: Result<ControlGroups, Undivided>,
+    /// What is counted there.
+    pub(super) group_limits: GroupLimits,
 }
 
 /// A process that was started, and all that ends with it.
@@ -56,6 +61,7 @@ struct Begun {
     scratch: TempDir,
     serving: Serving,
     report: StdStream,
+    group: Result<ControlGroup, Undivided>,
 }
 
 /// Where clients look for the authorities they trust.
@@ -80,7 +86,7 @@ impl Mold for NativeMold {
         mut requests: mpsc::Receiver<Request>,
         ready: oneshot::Sender<Result<AgentDescription, StartError>>,
     ) {
-        let Begun { process, mut line, scratch, serving, report } = match self.begin() {
+        let Begun { process, mut line, scratch, serving, report, group } = match self.begin() {
             Ok(begun) => begun,
             Err(source) => {
                 shared.lost("it did not start");
@@ -90,7 +96,7 @@ impl Mold for NativeMold {
         };
         let ended = tokio::select! {
             () = shared.killed() => End::Killed,
-            confined = self.confined(report, process.id()) => match confined {
+            confined = self.confined(report, process.id(), group.as_ref().err()) => match confined {
                 Ok(()) => line.live(&self.spec, &process, scratch.path(), &shared, &mut requests, ready).await,
                 Err(error) => {
                     let _ = ready.send(Err(error));
@@ -127,14 +133,29 @@ impl Mold for NativeMold {
         drop(serving);
         hand_back(requests);
         // What the agent left there may be much.
-        tokio::task::spawn_blocking(move || drop(scratch));
+        tokio::task::spawn_blocking(move || {
+            drop(scratch);
+            if let Ok(group) = group {
+                group.remove();
+            }
+        });
     }
 }
 
 impl NativeMold {
     /// Hears what became of the confinement of a process, before it becomes the agent's Python.
-    async fn confined(&self, report: StdStream, process: i32) -> Result<(), StartError> {
-        let Some(report) = report::hear(report, process).await else { return Ok(()) };
+    async fn confined(
+        &self,
+        report: StdStream,
+        process: i32,
+        without_group: Option<&Undivided>,
+    ) -> Result<(), StartError> {
+        let Some(mut report) = report::hear(report).await else {
+            tracing::warn!(process, "Confinement unknown");
+            return Ok(());
+        };
+        self.note_group(&mut report, without_group);
+        report::log(&report, process);
         let rule = self.spec.confinement;
         for event in report::on_record(&report, rule) {
             self.spec.audit.record(AuditRecord::at_once(event, None));
@@ -147,16 +168,36 @@ impl NativeMold {
         }
     }
 
+    /// A control group is a part where it holds a limit that nothing else does; elsewhere it is one more wall.
+    fn note_group(&self, report: &mut Report, without_group: Option<&Undivided>) {
+        match without_group {
+            None => report.note(Part::ControlGroup, Ok(())),
+            Some(undivided) if self.group_limits.are_needed() => {
+                report.note(Part::ControlGroup, Err(undivided.to_string()));
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Puts a process into a control group of its own. It has run nothing of the agent yet: it is told to only when it
+    /// has confined itself.
+    fn group(&self, process: &Process) -> Result<ControlGroup, Undivided> {
+        let group = self.groups.as_ref().map_err(Clone::clone)?.create(Some(self.group_limits))?;
+        group.add(process.leader())?;
+        Ok(group)
+    }
+
     fn begin(&self) -> io::Result<Begun> {
         let scratch = tempfile::Builder::new().prefix("scratch-").tempdir_in(&self.spec.scratch)?;
         let Launched { child, messages, outbound, report } = self.launch(scratch.path()).start()?;
         let process = Process::of(child)?;
+        let group = self.group(&process);
         messages.set_nonblocking(true)?;
         let flights = Arc::<Flights>::default();
         let serving = self.way_out.serve(outbound, Arc::clone(&flights))?;
         tracing::info!(process = process.id(), "Process of the agent started");
         let line = Line::new(UnixStream::from_std(messages)?, flights);
-        Ok(Begun { process, line, scratch, serving, report })
+        Ok(Begun { process, line, scratch, serving, report, group })
     }
 
     fn launch(&self, scratch: &Path) -> Launch {

@@ -44,6 +44,11 @@ impl Process {
         self.group.as_raw_nonzero().get()
     }
 
+    /// The leader of its group.
+    pub(super) fn leader(&self) -> Pid {
+        self.group
+    }
+
     /// Lets others go first. What forbids it costs only the courtesy.
     pub(super) fn be_nice(&self, niceness: i32) {
         let _ = rustix::process::setpriority_process(Some(self.group), niceness);

@@ -13,21 +13,21 @@ use crate::telemetry::events;
 /// Longest report. Unit: bytes.
 const REPORT_BYTES: u64 = 16 * 1024;
 
-/// Reads the report of a process and logs what holds and what does not. `None` when it ended before it had said it.
-pub(super) async fn hear(stream: StdStream, process: i32) -> Option<Report> {
+/// Reads the report of a process. `None` when it ended before it had said it.
+pub(super) async fn hear(stream: StdStream) -> Option<Report> {
     stream.set_nonblocking(true).ok()?;
     let mut line = Vec::new();
     // A process that ends meanwhile has said what it could.
     let _ = UnixStream::from_std(stream).ok()?.take(REPORT_BYTES).read_to_end(&mut line).await;
-    let Ok(report) = serde_json::from_slice::<Report>(&line) else {
-        tracing::warn!(process, "Confinement unknown");
-        return None;
-    };
-    tracing::info!(process, parts = words(&report), "{}", events::PROCESS_CONFINED);
+    serde_json::from_slice(&line).ok()
+}
+
+/// Logs what holds and what does not.
+pub(super) fn log(report: &Report, process: i32) {
+    tracing::info!(process, parts = words(report), "{}", events::PROCESS_CONFINED);
     for Missing { part, because } in &report.missing {
         tracing::warn!(process, part = part.as_str(), because, "{}", events::CONFINEMENT_INCOMPLETE);
     }
-    Some(report)
 }
 
 /// The same for the record.

@@ -8,7 +8,8 @@ use par_policy::policy::Confinement;
 use par_sandbox::{AgentSpec, AuditSink, OutboundSetup, RestEntry};
 use serde_json::{Value, json};
 
-use super::confinement::Part;
+use super::confinement::{ConfinedLimits, Part};
+use super::control_group::GroupLimits;
 use super::program::Program;
 use crate::install::Venv;
 
@@ -38,6 +39,13 @@ pub struct NativeSpec {
 }
 
 impl NativeSpec {
+    /// What one process and all it starts may use together.
+    pub(super) fn group_limits(&self) -> GroupLimits {
+        let scratch = self.grants.scratch().map(|quota| quota.value.bytes());
+        let limits = self.grants.limits();
+        GroupLimits::of(&ConfinedLimits::of(limits, scratch), scratch.unwrap_or_default(), limits.cpu)
+    }
+
     /// What the process is told to load; `par_guest/native/runner.py` reads it.
     pub(super) fn to_json(&self) -> Value {
         let agent = &self.agent;
