@@ -146,3 +146,29 @@ fn every_word_stands_for_one_thing() {
     let decisions = [Decision::Allowed, Decision::Denied, Decision::Observed].map(Decision::as_str);
     assert_eq!(decisions, ["allowed", "denied", "observed"]);
 }
+
+/// What holds where nobody says anything: the defaults of the documentation.
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let limits = Limits::default_with(InstanceCount::one_per_core(NonZeroUsize::MIN));
+    for (key, value) in [
+        ("memory_mib", 512),
+        ("request_timeout_ms", 30_000),
+        ("cpu_percent", 100),
+        ("concurrent_requests", 1024),
+        ("queued_requests", 4096),
+        ("requests_per_instance", u64::MAX),
+        ("memory_growth_mib", 4096),
+        ("open_files", 256),
+        ("log_lines_per_second", 1000),
+        ("outbound_requests_per_request", 100),
+        ("outbound_concurrent_requests", 64),
+        ("outbound_request_mib", 64),
+        ("outbound_response_mib", 64),
+        ("outbound_connect_timeout_ms", 10_000),
+        ("outbound_idle_timeout_ms", 60_000),
+        ("outbound_timeout_ms", 300_000),
+    ] {
+        assert_eq!(LimitKey::parse(key).unwrap().value_in(&limits), value, "{key}");
+    }
+}
