@@ -484,6 +484,7 @@ async fn a_strict_confinement_starts_no_agent_when_a_part_is_missing() {
 #[tokio::test]
 async fn where_there_is_no_uv_pip_fills_the_venv() {
     let index = PackageIndex::start([fast()]).await;
+    #[expect(clippy::disallowed_methods, reason = "a test looks for the programs of the machine")]
     let path = std::env::var_os("PATH").unwrap();
     let without_uv: Vec<PathBuf> =
         std::env::split_paths(&path).filter(|directory| !directory.join("uv").exists()).collect();
