@@ -43,6 +43,7 @@ def compile_c(
                 "-Wcast-function-type-mismatch",
                 f"-O{extension.opt_level}",
                 f"-I{headers}",
+                *(f"-I{source / directory}" for directory in extension.include),
                 f"-ffile-prefix-map={work}=/build",
                 *(f"-D{macro}" for macro in extension.define),
                 file,

@@ -1,11 +1,12 @@
 """Compiles a PyO3 extension into a shared library the guest can be linked with."""
 
+import shutil
 from pathlib import Path
 
 from build.interpreter import PYTHON_VERSION
 from build.run import run
 from extensions.c_compiler import CCompiler
-from extensions.table import RustExtension
+from extensions.table import LOCKS, RustExtension
 from extensions.toolchain import TARGET, Toolchain, cargo_home
 
 PYO3_CONFIG = """\
@@ -37,6 +38,9 @@ def compile_rust(
     config = work / "pyo3.txt"
     config.write_text(PYO3_CONFIG.format(version=PYTHON_VERSION, libraries=libraries))
     target = work / "target"
+    if extension.lock:
+        shutil.copyfile(LOCKS / extension.lock, source / "Cargo.lock")
+    wrapper = _wrapper(extension.unstable, work)
     run(
         [
             "cargo",
@@ -46,6 +50,7 @@ def compile_rust(
             "--lib",
             "--package",
             extension.crate,
+            *(["--features", ",".join(extension.features)] if extension.features else []),
             # As the only crate type: beside an rlib, link-time optimisation is off, and the
             # library then imports interfaces of WASI that the guest does not have.
             "--crate-type",
@@ -61,6 +66,7 @@ def compile_rust(
             **compilers.environment(),
             "TMPDIR": str(work),
             "PYO3_CONFIG_FILE": str(config),
+            **({"RUSTC_WRAPPER": str(wrapper)} if wrapper else {}),
             "CC_wasm32_wasip2": str(c_compiler.cc),
             "AR_wasm32_wasip2": str(c_compiler.ar),
             "CARGO_PROFILE_RELEASE_LTO": "fat",
@@ -71,6 +77,24 @@ def compile_rust(
         },
     )
     return (target / TARGET / "release" / f"{extension.library}.wasm").read_bytes()
+
+
+def _wrapper(unstable: list[list[str]], work: Path) -> Path | None:
+    """A program `cargo` calls instead of `rustc`, which allows single crates what is unstable.
+
+    Allowed to all of them, the build scripts of some would take it for a nightly compiler.
+    """
+    if not unstable:
+        return None
+    cases = "".join(
+        f"*' --crate-name {crate} '*' --target {TARGET} '*)\n"
+        f"    RUSTC_BOOTSTRAP=1 exec \"$@\" '-Zcrate-attr=feature({feature})' ;;\n"
+        for crate, feature in unstable
+    )
+    program = work / "rustc"
+    program.write_text(f'#!/bin/sh\ncase " $* " in\n{cases}esac\nexec "$@"\n')
+    program.chmod(0o755)
+    return program
 
 
 def _flags(libraries: Path, work: Path) -> list[str]:

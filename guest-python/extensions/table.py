@@ -9,7 +9,11 @@ from build.errors import BuildError
 from build.paths import GUEST_PYTHON
 
 TABLE = GUEST_PYTHON / "extensions/extensions.toml"
-OPTIONAL = {"carried", "edits", "fallback"}
+LOCKS = GUEST_PYTHON / "extensions/locks"
+LATER = {"features", "include", "lock", "more_packages", "unstable"}
+"""Keys that were added later: where they are not used, wheels that are there stay good."""
+
+OPTIONAL = {"carried", "edits", "fallback", *LATER}
 OPT_LEVELS = {"0", "1", "2", "3", "s", "z"}
 
 
@@ -31,6 +35,7 @@ class Extension:
     module: str
     package: str
     opt_level: str
+    more_packages: list[str] = field(default_factory=list)
     carried: bool = False
     fallback: bool = False
 
@@ -43,7 +48,9 @@ class Extension:
         """What of it goes into the cache key: all but where the wheel is used."""
         values = asdict(self)
         del values["carried"], values["fallback"]
-        return values
+        if lock := values.get("lock"):
+            values["lock"] = (LOCKS / str(lock)).read_text()
+        return {key: value for key, value in values.items() if value or key not in LATER}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +59,9 @@ class RustExtension(Extension):
 
     crate: str
     library: str
+    features: list[str] = field(default_factory=list)
+    lock: str = ""
+    unstable: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +70,7 @@ class CExtension(Extension):
 
     sources: list[str]
     define: list[str]
+    include: list[str] = field(default_factory=list)
     edits: list[list[str]] = field(default_factory=list)
 
 

@@ -60,14 +60,16 @@ def write_wheel(
     """Writes the wheel of `extension` into the directory `output`."""
     information = information_directory(extension)
     files: dict[str, bytes] = {}
-    if extension.package:
-        package = source / extension.package
+    for name in filter(None, [extension.package, *extension.more_packages]):
+        package = source / name
+        if package.is_file():
+            files[package.name] = package.read_bytes()
         for file in sorted(package.rglob("*")):
             if "__pycache__" in file.parts or file.suffix in NOT_INSTALLED:
                 continue
             if file.is_file():
                 files[str(file.relative_to(package.parent))] = file.read_bytes()
-    elif "." in extension.module:
+    if not extension.package and "." in extension.module:
         parent, _, name = extension.module.rpartition(".")
         init = f"{parent.replace('.', '/')}/__init__.py"
         files[init] = PACKAGE_OF_ONE.format(name=name).encode()

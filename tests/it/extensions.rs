@@ -1,10 +1,14 @@
 //! Native extensions: what they answer in the sandbox, and which release an agent gets.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use par_tests::{Package, PackageIndex, Release, TestHost, guest, repository};
+use par_tests::{Package, PackageIndex, Release, TestHost, Upstream, VOCABULARY, guest, repository};
 use reqwest::Method;
 use serde_json::{Value, json};
+
+/// Longest time until dependencies are installed, whatever else the machine does.
+const INSTALL: Duration = Duration::from_secs(240);
 
 /// Every case there is, by the name of its extension.
 fn cases() -> Vec<(String, PathBuf)> {
@@ -24,10 +28,12 @@ fn cases() -> Vec<(String, PathBuf)> {
 async fn extensions_answer_as_they_do_outside_of_the_sandbox() {
     let broken =
         Release::wheel("markupsafe", "3.0.4", &[("markupsafe/__init__.py", "raise ImportError('of the index')\n")]);
-    let index = PackageIndex::start([broken]).await;
+    // What tiktoken requires, to fetch with.
+    let requests = Release::wheel("requests", "2.34.2", &[("requests.py", "")]);
+    let index = PackageIndex::start([broken, requests]).await;
     let package = Package::asgi(include_str!("python/battery.py")).file(
         "requirements.txt",
-        "jiter\nmarkupsafe\nmsgspec\norjson\normsgpack\nregex\nrpds-py\nuuid-utils\nxxhash\n",
+        "brotli\njiter\nmarkupsafe\nmsgspec\norjson\normsgpack\nregex\nrpds-py\ntiktoken\nuuid-utils\nxxhash\n",
     );
     let host = TestHost::agent(&package).env("PAR_INDEX_URL", index.url()).start().await;
     let mut wrong = Vec::new();
@@ -48,7 +54,7 @@ async fn extensions_answer_as_they_do_outside_of_the_sandbox() {
         }
     }
 
-    assert_eq!(cases.len(), 10);
+    assert_eq!(cases.len(), 12);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
@@ -134,10 +140,99 @@ async fn an_agent_runs_on_the_framework_it_pins() {
 /// As above, with a release of pydantic whose native core is another one.
 #[tokio::test]
 async fn an_agent_runs_on_the_native_core_of_the_pydantic_it_pins() {
-    for (requirements, pydantic, core) in
-        [("fastapi\npydantic<2.14\n", "2.13.5", "2.46.5"), ("fastapi\npydantic>=2\n", "2.14.3", "2.50.4")]
-    {
+    for (requirements, pydantic, core) in [
+        ("fastapi\npydantic>=2\n", "2.14.3", "2.50.4"),
+        ("fastapi\npydantic<2.14\n", "2.13.5", "2.46.5"),
+        ("fastapi\npydantic~=2.12.0\n", "2.12.5", "2.41.5"),
+        ("fastapi\npydantic==2.12.3\n", "2.12.3", "2.41.4"),
+    ] {
         runs_on(requirements, &[("fastapi", "0.165.0"), ("pydantic", pydantic), ("pydantic-core", core)]).await;
+    }
+}
+
+/// A pin on a release nobody can have here says so before the start; the twin is above.
+#[tokio::test]
+async fn a_pin_on_a_native_core_that_is_not_there_is_refused_by_name() {
+    for (pin, core) in [("pydantic>=2.5,<2.8", "pydantic-core"), ("pydantic==2.13.1", "pydantic-core==2.46.1")] {
+        let package = Package::asgi(PINNED).file("requirements.txt", format!("fastapi\n{pin}\n"));
+        let host = TestHost::agent(&package).spawn();
+        let line = host.booted(INSTALL).await;
+        assert_eq!(line.event(), "Boot failed", "{pin}");
+        let error = line.text_of("error");
+        assert!(error.contains(core), "{pin}: {error}");
+        assert!(error.contains("the guest carries `pydantic-core==2.41.4, 2.41.5, 2.46.5, 2.50.4`"), "{pin}: {error}");
+    }
+}
+
+/// Every client asks for `br` where `brotli` is installed, and decodes it. Releases are pinned: what is asked for is theirs.
+#[tokio::test]
+async fn clients_decode_brotli_where_it_is_installed() {
+    let upstream = Upstream::http().await;
+    let url = upstream.url("127.0.0.1", "");
+    let requirements = "aiohttp==3.14.5\nbrotli==1.2.1\nhttpx==0.28.1\nhttpx2==2.16.2\nrequests==2.34.2\n";
+    let package = Package::asgi(include_str!("python/run.py"))
+        .file("clients.py", include_str!("python/clients.py"))
+        .file("requirements.txt", requirements);
+    let policy = format!("version: 1\ngrant: {{outbound: [\"{url}\"], outbound_addresses: [127.0.0.0/8]}}\n");
+    let host = TestHost::agent(&package).env("PAR_POLICY", policy).spawn();
+    assert_eq!(host.booted(INSTALL).await.event(), "Runtime ready", "{}", host.log_text());
+
+    for client in ["requests", "urllib3", "httpx", "httpx2", "httpx, async", "httpx2, async", "aiohttp"] {
+        let call = |method: &str, path: &str| {
+            format!("from clients import CLIENTS\nreturn await CLIENTS[{client:?}]().{method}(\"{url}{path}\")")
+        };
+        let asked = host.send(host.request(Method::POST, "/").body(call("get", "/echo"))).await.json();
+        if client != "urllib3" {
+            let encodings = asked["done"][1]["headers"]["accept-encoding"].as_str().unwrap_or_default();
+            assert!(encodings.contains("br"), "{client}: {asked:#}");
+        }
+        let got = host.send(host.request(Method::POST, "/").body(call("encoded", "/encoded?as=br"))).await.json();
+        assert_eq!(got["done"], "encoded ".repeat(64), "{client}: {got:#}");
+    }
+}
+
+/// Counts the tokens of a text with a vocabulary from the URL or the file that is named.
+const COUNTING: &str = "
+import tiktoken
+from tiktoken.load import load_tiktoken_bpe
+ranks = load_tiktoken_bpe(URL)
+return tiktoken.Encoding('own', pat_str='.+', mergeable_ranks=ranks, special_tokens={}).encode('abcab')
+";
+
+/// tiktoken fetches vocabularies when it needs them: through PAR, with a grant and only then, or from its cache,
+/// which may be a directory of the package.
+#[tokio::test]
+async fn vocabularies_of_tiktoken_are_fetched_under_the_policy_or_found_in_the_package() {
+    let upstream = Upstream::http().await;
+    let url = upstream.url("127.0.0.1", "/vocabulary");
+    let granted = format!("outbound: [\"{url}\"], outbound_addresses: [127.0.0.0/8]");
+    // Where tiktoken looks for what it has fetched: named by the SHA-1 of the URL.
+    let kept = "https://vocabularies.example/own";
+    let file = "vocabularies/6045da9372e0037efe42c173ae86c57857fc804c";
+    let setups = [
+        ("TIKTOKEN_CACHE_DIR: \"\"", granted.clone(), url.as_str(), 2),
+        ("OTHER: \"\"", format!("{granted}, files: {{scratch_mib: 4}}"), &url, 1),
+        ("TIKTOKEN_CACHE_DIR: /agent/vocabularies", String::new(), kept, 0),
+    ];
+    for (variable, grant, url, fetched) in setups {
+        let before = upstream.seen().len();
+        let package = Package::asgi(include_str!("python/run.py"))
+            .file("requirements.txt", "tiktoken==0.14.0\n")
+            .file(file, VOCABULARY)
+            .and(&format!("environment: {{{variable}}}\n"));
+        let host = TestHost::agent(&package).env("PAR_POLICY", format!("version: 1\ngrant: {{{grant}}}\n")).spawn();
+        assert_eq!(host.booted(INSTALL).await.event(), "Runtime ready", "{}", host.log_text());
+        for _ in 0..2 {
+            let code = format!("URL = {url:?}{COUNTING}");
+            let got = host.send(host.request(Method::POST, "/").body(code)).await.json();
+            assert_eq!(got["done"], json!([3, 2, 3]), "{variable}: {got:#}");
+        }
+        assert_eq!(upstream.seen().len() - before, fetched, "{variable}");
+
+        let code = format!("URL = {:?}{COUNTING}", "http://other.example/vocabulary");
+        let got = host.send(host.request(Method::POST, "/").body(code)).await.json();
+        assert!(got["raised"].to_string().contains("host_not_granted"), "{variable}: {got:#}");
+        assert_eq!(upstream.seen().len() - before, fetched, "{variable}");
     }
 }
 

@@ -46,4 +46,4 @@ pub use reply::Reply;
 pub use sarif::SarifSchema;
 pub use servers::{Answer, Authority, Fault, ObjectFault, ObjectStore, PackageServer, Request};
 pub use terminal::Terminal;
-pub use upstream::{Seen, Upstream};
+pub use upstream::{Seen, Upstream, VOCABULARY};

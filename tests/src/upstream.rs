@@ -162,6 +162,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/redirect", any(redirect))
         .route("/encoded", get(encoded))
         .route("/cookie", get(cookie))
+        .route("/vocabulary", get(vocabulary))
         .route("/together", get(together))
         .route("/steps", any(steps))
         .route("/forever", any(forever))
@@ -221,6 +222,12 @@ async fn redirect(State(shared): State<Arc<Shared>>, Parameters(parameters): Par
     (StatusCode::from_u16(status).unwrap(), [("location", parameters["to"].clone())]).into_response()
 }
 
+/// What `/vocabulary` has: `a`, `b`, `c` and `ab`.
+pub const VOCABULARY: &str = "YQ== 0\nYg== 1\nYw== 2\nYWI= 3\n";
+
+/// `encoded ` 64 times, compressed by Brotli's own program.
+const BROTLI: &[u8] = b"\x1b\xff\x01\xf8\x25\x00\xaa\x10\xc2\xca\x81\x79\x1c\x95\x05";
+
 async fn encoded(Parameters(parameters): Parameters) -> Response {
     let text = b"encoded ".repeat(64);
     let encoding = parameters["as"].clone();
@@ -230,6 +237,7 @@ async fn encoded(Parameters(parameters): Parameters) -> Response {
             std::io::Write::write_all(&mut encoder, &text).unwrap();
             encoder.finish().unwrap()
         }
+        "br" => BROTLI.to_vec(),
         _ => {
             let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
             std::io::Write::write_all(&mut encoder, &text).unwrap();
@@ -237,6 +245,12 @@ async fn encoded(Parameters(parameters): Parameters) -> Response {
         }
     };
     ([("content-encoding", encoding)], body).into_response()
+}
+
+/// Tokens of one byte each, in the form of tiktoken's files: the token in base64, and its number.
+async fn vocabulary(State(shared): State<Arc<Shared>>, request: Request) -> &'static str {
+    record(&shared, request).await;
+    VOCABULARY
 }
 
 async fn cookie(State(shared): State<Arc<Shared>>, request: Request) -> Response {
