@@ -13,7 +13,6 @@ from par_guest import (
     additions,
     inline_calls,
     memory_files,
-    nesting,
     outbound,
     refusals,
     without_cryptography,
@@ -37,7 +36,6 @@ def apply(*, in_sandbox: bool | None = None) -> None:
         return
     _applied = True
     additions.apply()
-    nesting.apply()
     without_cryptography.apply()
     replace_everywhere(inline_calls.apply() | memory_files.apply() | refusals.apply())
 
