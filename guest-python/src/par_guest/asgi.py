@@ -25,63 +25,22 @@ from par_guest.bodies import BodyReader, BodyWriter
 from par_guest.context import current_call, current_response
 from par_guest.failures import failure_of, protocol_failure, report
 from par_guest.loop import Call, loop, start_task
-
-# As uvicorn: an application that streams listens for the disconnect itself.
-ASGI_VERSION = {"version": "3.0", "spec_version": "2.3"}
+from par_guest.scope import (
+    COMPLETE,
+    EXPECT_BODY,
+    EXPECT_START,
+    HOLDING,
+    INCOMPLETE,
+    RAISED_LATE,
+    STREAMING,
+    ClientDisconnected,
+    head_of,
+    misplaced,
+    scope_of,
+)
 
 # More than this is not held back in the hope that the response is complete soon.
 HELD_BYTES = 64 * 1024
-
-# Values of a request head before its headers.
-HEAD_VALUES = 11
-
-# What the response has come to.
-EXPECT_START = 0
-EXPECT_BODY = 1
-HOLDING = 2
-STREAMING = 3
-COMPLETE = 4
-
-
-class ClientDisconnected(OSError):
-    """Raised by `send` when nobody receives the response any more."""
-
-
-def _scope(head: bytes) -> dict[str, Any]:
-    """The ASGI scope of a request; the order of the head is that of `wit/http.wit`."""
-    values = head.split(b"\0")
-    (
-        method,
-        http_version,
-        scheme,
-        path,
-        raw_path,
-        query_string,
-        root_path,
-        client,
-        client_port,
-        server,
-        server_port,
-    ) = values[:HEAD_VALUES]
-    return {
-        "type": "http",
-        "asgi": ASGI_VERSION,
-        "http_version": http_version.decode(),
-        "method": method.decode(),
-        "scheme": scheme.decode(),
-        "path": path.decode(),
-        "raw_path": raw_path,
-        "query_string": query_string,
-        "root_path": root_path.decode(),
-        "headers": list(zip(values[HEAD_VALUES::2], values[HEAD_VALUES + 1 :: 2], strict=True)),
-        "client": (client.decode(), int(client_port)) if client else None,
-        "server": (server.decode(), int(server_port)),
-    }
-
-
-def _joined(headers: Any) -> bytes:
-    """Headers as the world wants them; raises for what is not pairs of bytes."""
-    return b"\0".join([part for name, value in headers for part in (name, value)])
 
 
 class HttpCall(Call):
@@ -107,9 +66,7 @@ class HttpCall(Call):
         self._token = 0
         self._app = app
         self._id = request.id
-        self._scope = scope = _scope(request.head)
-        if state is not None:
-            scope["state"] = state.copy()
+        self._scope = scope_of(request.head, state)
         body = request.body
         self._reader: BodyReader | None = None
         self._request_body: bytes | None = b""
@@ -149,16 +106,14 @@ class HttpCall(Call):
             self._state = COMPLETE
             self.answer(Err(failure_of(error)))
             return
-        report(error, "the application raised after its response had started")
+        report(error, RAISED_LATE)
         if self._state != COMPLETE:
             calls.broken(self._id)
 
     def _incomplete(self) -> None:
         if self.result is None:
             self._state = COMPLETE
-            self.answer(
-                Err(protocol_failure("the application returned without a complete response"))
-            )
+            self.answer(Err(protocol_failure(INCOMPLETE)))
         elif self._writer is None or not self._writer.gone:
             calls.broken(self._id)
 
@@ -203,22 +158,15 @@ class HttpCall(Call):
                 self._flush()
                 body = b""
             elif state != STREAMING:
-                self._misplaced(kind)
+                misplaced(kind)
             await self._stream(body, more)
         elif kind == "http.response.start":
             if state != EXPECT_START:
-                self._misplaced(kind)
-            status = int(message["status"])  # an `HTTPStatus`, from most frameworks
-            if not 100 <= status <= 999:
-                raise ValueError(f"`{status}` is not an HTTP status")
-            self._status = status
-            self._headers = _joined(message.get("headers", ()))
+                misplaced(kind)
+            self._status, self._headers = head_of(message)
             self._state = EXPECT_BODY
         elif not kind.startswith("http.response."):
-            self._misplaced(kind)
-
-    def _misplaced(self, kind: str) -> None:
-        raise RuntimeError(f"unexpected ASGI message `{kind}` in this state of the response")
+            misplaced(kind)
 
     def _complete(self, body: bytes) -> None:
         self._state = COMPLETE
@@ -262,7 +210,7 @@ class HttpCall(Call):
         if writer.gone:
             if self._ended is not None:
                 return  # whoever listens for the disconnect ends the response as it likes
-            raise ClientDisconnected("the client closed the connection")
+            raise ClientDisconnected
         if not more:
             self._state = COMPLETE
             writer.close()

@@ -15,62 +15,26 @@ from par_guest.context import current_call
 from par_guest.loading import format_traceback
 from par_guest.native.channel import Channel
 from par_guest.native.frames import A2A, PIECE, REQUEST, RESPONSE, STREAMED, UI, WINDOW, Kind
+from par_guest.scope import (
+    COMPLETE,
+    EXPECT_BODY,
+    EXPECT_START,
+    HOLDING,
+    INCOMPLETE,
+    RAISED_LATE,
+    STREAMING,
+    ClientDisconnected,
+    head_of,
+    misplaced,
+    scope_of,
+)
 
 logger = logging.getLogger("par_guest")
-
-# As uvicorn: an application that streams listens for the disconnect itself.
-ASGI_VERSION = {"version": "3.0", "spec_version": "2.3"}
-
-# Values of a request head before its headers; their order is that of `wit/http.wit`.
-HEAD_VALUES = 11
-
-# What the response has come to.
-EXPECT_START = 0
-EXPECT_BODY = 1
-HOLDING = 2
-STREAMING = 3
-COMPLETE = 4
-
-
-class ClientDisconnected(OSError):
-    """Raised by `send` when nobody receives the response any more."""
 
 
 def surface_of(payload: bytes) -> int:
     """Which application a request is for: `UI`, `A2A`, or zero for REST."""
     return payload[0] & (UI | A2A)
-
-
-def scope_of(head: bytes) -> dict[str, Any]:
-    """The ASGI scope of a request."""
-    values = head.split(b"\0")
-    (
-        method,
-        http_version,
-        scheme,
-        path,
-        raw_path,
-        query_string,
-        root_path,
-        client,
-        client_port,
-        server,
-        server_port,
-    ) = values[:HEAD_VALUES]
-    return {
-        "type": "http",
-        "asgi": ASGI_VERSION,
-        "http_version": http_version.decode(),
-        "method": method.decode(),
-        "scheme": scheme.decode(),
-        "path": path.decode(),
-        "raw_path": raw_path,
-        "query_string": query_string,
-        "root_path": root_path.decode(),
-        "headers": list(zip(values[HEAD_VALUES::2], values[HEAD_VALUES + 1 :: 2], strict=True)),
-        "client": (client.decode(), int(client_port)) if client else None,
-        "server": (server.decode(), int(server_port)),
-    }
 
 
 class HttpCall:
@@ -105,9 +69,7 @@ class HttpCall:
         self._call = call
         self._app = app
         self._loop = asyncio.get_running_loop()
-        self._scope = scope_of(payload[start : start + length])
-        if state is not None:
-            self._scope["state"] = state.copy()
+        self._scope = scope_of(payload[start : start + length], state)
         self._complete = not flags & STREAMED
         self._body: list[bytes] = [payload[start + length :]] if self._complete else []
         #: The application has all of the body.
@@ -208,23 +170,15 @@ class HttpCall:
                 body = self._held.pop()
                 self._flush()
             elif state != STREAMING:
-                self._misplaced(kind)
+                misplaced(kind)
             await self._stream(bytes(body), more)
         elif kind == "http.response.start":
             if state != EXPECT_START:
-                self._misplaced(kind)
-            status = int(message["status"])  # an `HTTPStatus`, from most frameworks
-            if not 100 <= status <= 999:
-                raise ValueError(f"`{status}` is not an HTTP status")
-            self._status = status
-            headers = message.get("headers", ())
-            self._headers = b"\0".join([part for name, value in headers for part in (name, value)])
+                misplaced(kind)
+            self._status, self._headers = head_of(message)
             self._state = EXPECT_BODY
         elif not kind.startswith("http.response."):
-            self._misplaced(kind)
-
-    def _misplaced(self, kind: str) -> None:
-        raise RuntimeError(f"unexpected ASGI message `{kind}` in this state of the response")
+            misplaced(kind)
 
     def _respond(self, body: bytes, flags: int) -> None:
         head = RESPONSE.pack(self._status, flags, len(self._headers))
@@ -254,7 +208,7 @@ class HttpCall:
         if self._gone:
             if self._listening:
                 return  # whoever listens for the disconnect ends the response as it likes
-            raise ClientDisconnected("the client closed the connection")
+            raise ClientDisconnected
         if not more:
             self._state = COMPLETE
             self._channel.send(Kind.BODY_END, self._call)
@@ -268,7 +222,7 @@ class HttpCall:
             self._state = COMPLETE
             self._channel.send_json(Kind.FAILED, failure("raised", error), self._call)
             return
-        logger.error("the application raised after its response had started", exc_info=error)
+        logger.error(RAISED_LATE, exc_info=error)
         if self._state != COMPLETE:
             self._state = COMPLETE
             self._channel.send(Kind.BODY_BROKEN, self._call)
@@ -279,8 +233,7 @@ class HttpCall:
         if streaming and not self._gone:
             self._channel.send(Kind.BODY_BROKEN, self._call)
         elif not self._gone:
-            message = "the application returned without a complete response"
-            entry = {"reason": "protocol", "message": message, "traceback": ""}
+            entry = {"reason": "protocol", "message": INCOMPLETE, "traceback": ""}
             self._channel.send_json(Kind.FAILED, entry, self._call)
 
 

@@ -17,6 +17,7 @@ import select
 import socket
 import ssl
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from par_guest.context import current_call
@@ -38,35 +39,9 @@ _ONLY_HTTP = (
 )
 
 _Socket = socket.socket
-_plain = {
-    name: getattr(_Socket, name)
-    for name in (
-        "__init__",
-        "bind",
-        "close",
-        "connect",
-        "connect_ex",
-        "detach",
-        "family",
-        "getpeername",
-        "getsockname",
-        "getsockopt",
-        "listen",
-        "recv",
-        "recv_into",
-        "send",
-        "sendall",
-        "sendmsg",
-        "setsockopt",
-        "type",
-    )
-}
-_secure = {
-    "read": ssl.SSLSocket.read,
-    "send": ssl.SSLSocket.send,
-    "write": ssl.SSLSocket.write,
-    "wrap_socket": ssl.SSLContext.wrap_socket,
-}
+_init, _send, _recv, _family = _Socket.__init__, _Socket.send, _Socket.recv, _Socket.family
+_request = http.client.HTTPConnection.request
+_wrap_socket = ssl.SSLContext.wrap_socket
 
 
 class _Link:
@@ -105,7 +80,7 @@ class _Link:
             message = json.dumps({"call": said[0], "packages": said[1]}).encode()
             # When it cannot be said, the end of the connection says more.
             with contextlib.suppress(OSError):
-                _plain["send"](self._control, message)
+                _send(self._control, message)
 
     def wait(self, own: socket.socket) -> None:
         """Waits for the first byte of an answer, or raises why there is none.
@@ -131,7 +106,7 @@ class _Link:
         # What the host had not read when it left is an error first, and then comes what it said.
         for _ in range(2):
             try:
-                return _told(_plain["recv"](self._control, _MESSAGE_BYTES))
+                return _told(_recv(self._control, _MESSAGE_BYTES))
             except ConnectionResetError:
                 continue
             except OSError:
@@ -150,7 +125,35 @@ _links: weakref.WeakKeyDictionary[socket.socket, _Link] = weakref.WeakKeyDiction
 _outbound = -1
 
 
-def _init(
+#: What takes the place of methods: the class, the name, the function.
+_replacements: list[tuple[type, str, Callable[..., Any]]] = []
+
+
+def _in_place_of(kind: type, *names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Has a function in the place of methods, for sockets that stand for one of TCP.
+
+    It gets what is known about the socket and the method, and then what the method would get.
+    """
+
+    def replace(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in names:
+            _replacements.append((kind, name, _where_linked(function, getattr(kind, name))))
+        return function
+
+    return replace
+
+
+def _where_linked(function: Callable[..., Any], original: Callable[..., Any]) -> Any:
+    def method(self: Any, *arguments: Any, **named: Any) -> Any:
+        link = _links.get(self)
+        if link is None:
+            return original(self, *arguments, **named)
+        return function(link, original, self, *arguments, **named)
+
+    return method
+
+
+def _opened(
     self: socket.socket,
     family: int = -1,
     type: int = -1,  # noqa: A002  # as the standard library has it
@@ -158,14 +161,14 @@ def _init(
     fileno: int | None = None,
 ) -> None:
     if fileno is not None or family not in (*_INTERNET, -1):
-        _plain["__init__"](self, family, type, proto, fileno)
+        _init(self, family, type, proto, fileno)
         return
     kind = socket.SOCK_STREAM if type == -1 else type & 0xF
     if kind != socket.SOCK_STREAM:
         raise refused(_ONLY_HTTP.format(what="only TCP can be opened"))
     ours, theirs = _pair()
     os.close(theirs)
-    _plain["__init__"](self, socket.AF_UNIX, socket.SOCK_STREAM, 0, ours)
+    _init(self, socket.AF_UNIX, socket.SOCK_STREAM, 0, ours)
     timeout = socket.getdefaulttimeout()
     self.settimeout(timeout)
     _links[self] = _Link(socket.AF_INET if family == -1 else family)
@@ -178,11 +181,8 @@ def _pair() -> tuple[int, int]:
     return ours.detach(), theirs.detach()
 
 
-def _connect(self: socket.socket, address: Any, /) -> None:
-    link = _links.get(self)
-    if link is None:
-        _plain["connect"](self, address)
-        return
+@_in_place_of(_Socket, "connect")
+def _connect(link: _Link, _: Any, self: socket.socket, address: Any) -> None:
     if link.peer is not None:
         raise OSError(errno.EISCONN, "the socket is connected already")
     host, port = _address_of(address)
@@ -193,9 +193,8 @@ def _connect(self: socket.socket, address: Any, /) -> None:
     self.settimeout(self.gettimeout())
 
 
-def _connect_ex(self: socket.socket, address: Any, /) -> int:
-    if self not in _links:
-        return _plain["connect_ex"](self, address)
+@_in_place_of(_Socket, "connect_ex")
+def _connect_ex(_link: _Link, _: Any, self: socket.socket, address: Any) -> int:
     try:
         self.connect(address)
     except OSError as error:
@@ -212,163 +211,114 @@ def _address_of(address: Any) -> tuple[str, int]:
     return host, int(address[1])
 
 
-def _sending(name: str) -> Any:
-    original = _plain[name]
-
-    def sends(self: socket.socket, *arguments: Any) -> Any:
-        link = _links.get(self)
-        if link is None:
-            return original(self, *arguments)
-        link.say()
-        try:
-            return original(self, *arguments)
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise link.reason() or error from None
-
-    return sends
-
-
-def _receiving(name: str) -> Any:
-    original = _plain[name]
-
-    def receives(self: socket.socket, *arguments: Any) -> Any:
-        link = _links.get(self)
-        if link is None:
-            return original(self, *arguments)
-        try:
-            received = original(self, *arguments)
-        except ConnectionResetError as error:
-            raise link.reason() or error from None
-        if not received and (reason := link.reason()):
-            raise reason
-        return received
-
-    return receives
-
-
-def _bind(self: socket.socket, address: Any, /) -> None:
-    if self not in _links:
-        _plain["bind"](self, address)
+@_in_place_of(_Socket, "bind")
+def _bind(_link: _Link, _: Any, _self: socket.socket, address: Any) -> None:
     # Clients bind to "any address" before they connect.
-    elif address[0] not in ("", "0.0.0.0", "::") or address[1] != 0:  # noqa: S104
+    if address[0] not in ("", "0.0.0.0", "::") or address[1] != 0:  # noqa: S104
         raise refused(_ONLY_HTTP.format(what=f"`{address}` was not bound"))
 
 
-def _listen(self: socket.socket, *arguments: Any) -> None:
-    if self in _links:
-        raise refused(_ONLY_HTTP.format(what="nothing can listen; PAR serves the agent"))
-    _plain["listen"](self, *arguments)
+@_in_place_of(_Socket, "listen")
+def _listen(*_: Any) -> None:
+    raise refused(_ONLY_HTTP.format(what="nothing can listen; PAR serves the agent"))
 
 
-def _getpeername(self: socket.socket) -> Any:
-    link = _links.get(self)
-    if link is None:
-        return _plain["getpeername"](self)
+@_in_place_of(_Socket, "getpeername")
+def _getpeername(link: _Link, *_: Any) -> Any:
     if link.peer is None:
         raise OSError(errno.ENOTCONN, "the socket is not connected")
     return link.peer
 
 
-def _getsockname(self: socket.socket) -> Any:
-    unbound = ("0.0.0.0", 0)  # noqa: S104  # what an unbound socket says
-    return unbound if self in _links else _plain["getsockname"](self)
+@_in_place_of(_Socket, "getsockname")
+def _getsockname(*_: Any) -> Any:
+    return "0.0.0.0", 0  # noqa: S104  # what an unbound socket says
 
 
-def _setsockopt(self: socket.socket, level: int, *arguments: Any) -> None:
+@_in_place_of(_Socket, "setsockopt")
+def _setsockopt(_: _Link, original: Any, self: socket.socket, level: int, *arguments: Any) -> None:
     """Of TCP and IP nothing can be set: that connection is the host's."""
-    if self not in _links or level == socket.SOL_SOCKET:
-        _plain["setsockopt"](self, level, *arguments)
+    if level == socket.SOL_SOCKET:
+        original(self, level, *arguments)
 
 
-def _getsockopt(self: socket.socket, level: int, name: int, length: int = 0, /) -> Any:
-    if self not in _links or level == socket.SOL_SOCKET:
-        return _plain["getsockopt"](self, level, name, *([length] if length else []))
+@_in_place_of(_Socket, "getsockopt")
+def _getsockopt(
+    _: _Link, original: Any, self: socket.socket, level: int, name: int, length: int = 0
+) -> Any:
+    if level == socket.SOL_SOCKET:
+        return original(self, level, name, *([length] if length else []))
     return bytes(length) if length else 0
 
 
-def _family(self: socket.socket) -> Any:
+def _family_of(self: socket.socket) -> Any:
     link = _links.get(self)
-    return _plain["family"].fget(self) if link is None else socket.AddressFamily(link.family)
+    return _family.fget(self) if link is None else socket.AddressFamily(link.family)
 
 
-# -- TLS, where the client makes it over a socket; over buffers it reads what `recv_into` reads.
+# -- What is sent and read. TLS is made over a socket by some clients, which read and write it here
+# too; others make it over buffers, and read what `recv_into` reads.
 
 
-def _wrap_socket(self: ssl.SSLContext, sock: Any, *arguments: Any, **named: Any) -> ssl.SSLSocket:
-    link = _links.get(sock)
-    if link is None:
-        return _secure["wrap_socket"](self, sock, *arguments, **named)
-    link.say()
+def _explained(
+    link: _Link,
+    errors: tuple[type[OSError], ...],
+    function: Callable[..., Any],
+    *arguments: Any,
+    **named: Any,
+) -> Any:
+    """What `function` returns. Where the host ended the connection, its reason is the error."""
     try:
-        wrapped = _secure["wrap_socket"](self, sock, *arguments, **named)
-    except OSError as error:
-        raise link.reason() or error from None
-    _links[wrapped] = link
-    return wrapped
-
-
-def _read(self: ssl.SSLSocket, *arguments: Any, **named: Any) -> Any:
-    link = _links.get(self)
-    if link is None:
-        return _secure["read"](self, *arguments, **named)
-    try:
-        received = _secure["read"](self, *arguments, **named)
+        return function(*arguments, **named)
     except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
         raise
-    except (ssl.SSLError, ConnectionError) as error:
+    except errors as error:
         raise link.reason() or error from None
+
+
+@_in_place_of(_Socket, "send", "sendall", "sendmsg")
+@_in_place_of(ssl.SSLSocket, "send", "write")
+def _sends(link: _Link, original: Any, *arguments: Any, **named: Any) -> Any:
+    link.say()
+    broken = (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError)
+    return _explained(link, broken, original, *arguments, **named)
+
+
+@_in_place_of(_Socket, "recv", "recv_into")
+@_in_place_of(ssl.SSLSocket, "read")
+def _receives(link: _Link, original: Any, *arguments: Any, **named: Any) -> Any:
+    ended = (ConnectionError, ssl.SSLError)
+    received = _explained(link, ended, original, *arguments, **named)
     if not received and (reason := link.reason()):
         raise reason
     return received
 
 
-def _writing(name: str) -> Any:
-    original = _secure[name]
-
-    def writes(self: ssl.SSLSocket, *arguments: Any) -> int:
-        link = _links.get(self)
-        if link is None:
-            return original(self, *arguments)
-        link.say()
-        try:
-            return original(self, *arguments)
-        except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as error:
-            raise link.reason() or error from None
-
-    return writes
+def _wrapped(self: ssl.SSLContext, sock: Any, *arguments: Any, **named: Any) -> ssl.SSLSocket:
+    link = _links.get(sock)
+    if link is None:
+        return _wrap_socket(self, sock, *arguments, **named)
+    link.say()
+    wrapped = _explained(link, (OSError,), _wrap_socket, self, sock, *arguments, **named)
+    _links[wrapped] = link
+    return wrapped
 
 
-def _request(self: http.client.HTTPConnection, *arguments: Any, **named: Any) -> None:
-    _plain_request(self, *arguments, **named)
+def _requested(self: http.client.HTTPConnection, *arguments: Any, **named: Any) -> None:
+    _request(self, *arguments, **named)
     link = _links.get(self.sock)
     if link is not None:
         link.wait(self.sock)
-
-
-_plain_request = http.client.HTTPConnection.request
 
 
 def apply(outbound: int) -> None:
     """Has sockets asked for over `outbound`, a descriptor that was inherited."""
     global _outbound
     _outbound = outbound
-    _Socket.__init__ = _init  # type: ignore[method-assign]
-    _Socket.connect = _connect  # type: ignore[method-assign]
-    _Socket.connect_ex = _connect_ex  # type: ignore[method-assign]
-    _Socket.bind = _bind  # type: ignore[method-assign]
-    _Socket.listen = _listen  # type: ignore[method-assign]
-    _Socket.getpeername = _getpeername  # type: ignore[method-assign]
-    _Socket.getsockname = _getsockname  # type: ignore[method-assign]
-    _Socket.setsockopt = _setsockopt  # type: ignore[method-assign]
-    _Socket.getsockopt = _getsockopt  # type: ignore[method-assign,assignment]
-    _Socket.family = property(_family)  # type: ignore[method-assign,assignment]
-    for name in ("send", "sendall", "sendmsg"):
-        setattr(_Socket, name, _sending(name))
-    for name in ("recv", "recv_into"):
-        setattr(_Socket, name, _receiving(name))
-    http.client.HTTPConnection.request = _request  # type: ignore[method-assign]
-    ssl.SSLContext.wrap_socket = _wrap_socket  # type: ignore[method-assign]
-    ssl.SSLSocket.read = _read  # type: ignore[method-assign]
-    for name in ("send", "write"):
-        setattr(ssl.SSLSocket, name, _writing(name))
+    _Socket.__init__ = _opened  # type: ignore[method-assign]
+    _Socket.family = property(_family_of)  # type: ignore[method-assign,assignment]
+    http.client.HTTPConnection.request = _requested  # type: ignore[method-assign]
+    ssl.SSLContext.wrap_socket = _wrapped  # type: ignore[method-assign]
+    for kind, name, function in _replacements:
+        setattr(kind, name, function)
     replace_everywhere(names.apply())
