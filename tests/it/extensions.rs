@@ -150,17 +150,72 @@ async fn an_agent_runs_on_the_native_core_of_the_pydantic_it_pins() {
     }
 }
 
-/// A pin on a release nobody can have here says so before the start; the twin is above.
+/// What `par check --verdict` says of requirements: the backend, why, and the way out.
+async fn verdict(requirements: &str, set: &[(&str, &str)]) -> [String; 3] {
+    let package = Package::asgi(PINNED).file("requirements.txt", requirements);
+    let setup = set.iter().fold(TestHost::agent(&package), |setup, (name, value)| setup.env(name, *value));
+    let said = setup.command(["check", "--json", setup.package().to_str().unwrap()]).await;
+    assert_eq!(said.code, 0, "{}", said.errors);
+    let said = said.json();
+    ["backend", "because", "hint"].map(|key| said[key].as_str().unwrap_or_default().to_owned())
+}
+
+/// The releases of pydantic an agent may pin and not get in the sandbox, and a phrase of the reason: before 2.12 none
+/// runs on Python 3.14, and later ones want a core each.
+const ELSEWHERE: [(&str, &str); 2] =
+    [("pydantic>=2.5,<2.8", "pydantic-core"), ("pydantic==2.13.1", "pydantic-core==2.46.1")];
+
+const CARRIED: &str = "the guest carries `pydantic-core==2.41.4, 2.41.5, 2.46.5, 2.50.4`";
+
+const WAY_OUT: &str = "ask for `pydantic>=2.12`, before which none runs on Python 3.14, and leave the rest open; or let the \
+                       operator allow it outside the sandbox: `native: allow` in the policy, `PAR_NATIVE=allow` without one";
+
+/// A pin on a release the sandbox cannot have says so, with the way out: before the start, and at the start of an agent
+/// that may not leave the sandbox. The twins are above and below.
 #[tokio::test]
 async fn a_pin_on_a_native_core_that_is_not_there_is_refused_by_name() {
-    for (pin, core) in [("pydantic>=2.5,<2.8", "pydantic-core"), ("pydantic==2.13.1", "pydantic-core==2.46.1")] {
-        let package = Package::asgi(PINNED).file("requirements.txt", format!("fastapi\n{pin}\n"));
+    for (pin, core) in ELSEWHERE {
+        let requirements = format!("fastapi\n{pin}\n");
+        let package = Package::asgi(PINNED).file("requirements.txt", requirements.clone());
         let host = TestHost::agent(&package).spawn();
         let line = host.booted(INSTALL).await;
         assert_eq!(line.event(), "Boot failed", "{pin}");
         let error = line.text_of("error");
-        assert!(error.contains(core), "{pin}: {error}");
-        assert!(error.contains("the guest carries `pydantic-core==2.41.4, 2.41.5, 2.46.5, 2.50.4`"), "{pin}: {error}");
+        assert!(error.contains(core) && error.contains(CARRIED), "{pin}: {error}");
+        assert_eq!(line.text_of("hint"), WAY_OUT);
+        assert!(!host.setup().directory().join("cache/venvs").exists());
+
+        let nowhere = [("PAR_PYTHON", "/bin/false")];
+        let [backend, because, hint] = verdict(&requirements, &nowhere).await;
+        assert_eq!((backend.as_str(), because.as_str(), hint.as_str()), ("none", error, WAY_OUT), "{pin}");
+    }
+}
+
+/// Where it may leave the sandbox, such an agent does: an older Python of the host has what this one has not. `par check`
+/// says so before.
+#[tokio::test]
+async fn a_pin_on_a_native_core_that_is_not_there_runs_outside_where_it_may() {
+    for (pin, core) in ELSEWHERE {
+        let requirements = format!("fastapi\n{pin}\n");
+        let [backend, because, _] = verdict(&requirements, &[]).await;
+        assert_eq!(backend, "native", "{because}");
+        assert!(because.contains(core) && because.contains(CARRIED), "{because}");
+        let (_, end) = because.rsplit_once("; CPython 3.").unwrap();
+        assert!(end.ends_with(" of this machine can have all of it"), "{because}");
+
+        let package = Package::asgi(PINNED).file("requirements.txt", requirements);
+        let host = TestHost::agent(&package).env("PAR_NATIVE", "allow").spawn();
+        assert_eq!(host.booted(INSTALL).await.event(), "Runtime ready", "{}", host.log_text());
+        let outside = host.wait_for_event("Agent runs outside the sandbox").await;
+        let because = outside.text_of("because");
+        assert!(because.contains("pydantic-core 2.41.4, 2.41.5, 2.46.5, 2.50.4"), "{because}");
+        assert!(because.contains("the sandbox has no other version of it"), "{because}");
+        let versions = host.get("/versions").await.json();
+        let installed = versions["installed"]["pydantic"].as_str().unwrap();
+        assert!(installed.starts_with("2.7.") || installed == "2.13.1", "{pin}: {versions}");
+        assert_eq!(versions["core"], versions["installed"]["pydantic-core"]);
+        let good = host.post("/readings", &json!({"place": "Ys", "degrees": ["1", 2]})).await;
+        assert_eq!(good.json(), json!({"place": "Ys", "degrees": [1.0, 2.0, 1.5]}));
     }
 }
 

@@ -14,8 +14,9 @@ use serde::Serialize;
 use super::error::BootError;
 use super::installing::Tools;
 use super::{check, locking, opening};
+use crate::backend::choice;
 use crate::config::{Environment, Installing};
-use crate::install::{InstallError, Judged, Progress, Runs};
+use crate::install::{HostPython, InstallError, Judged, Progress, Runs};
 use crate::jobs::{Import, ImportKind};
 
 /// Largest file that is parsed, and how many. Unit: bytes.
@@ -31,6 +32,8 @@ struct Verdict {
     backend: &'static str,
     /// Why, in a sentence.
     because: String,
+    /// The way out, where something stands in the way and there is one.
+    hint: Option<String>,
     distributions: Vec<Row>,
     left_out: Vec<LeftOut>,
     imports: Vec<Import>,
@@ -81,6 +84,9 @@ pub(super) fn text(path: &Path) -> Result<String, BootError> {
     }
     let _ = write!(text, "\nbackend: {}\n", verdict.backend);
     line(&mut text, &verdict.because);
+    if let Some(hint) = &verdict.hint {
+        line(&mut text, &format!("hint: {hint}"));
+    }
     Ok(text)
 }
 
@@ -108,22 +114,31 @@ fn find_out(path: &Path) -> Result<Verdict, BootError> {
     let (judged, imports) = locking::runtime()?.block_on(async {
         let tools = Tools::open(&config.cache_dir, &config.guest_dir, config.limits, Arc::new(NoAudit)).await?;
         let name = package.manifest.name.as_str();
-        let judged = match tools.installer(&config.install, &listen).judge(name, &package.requirements).await {
-            // Nothing runs what cannot be resolved; that is a verdict, too.
-            Err(error @ InstallError::Unresolvable { .. }) => Err(error.to_string()),
+        let (installer, requirements) = (tools.installer(&config.install, &listen), &package.requirements);
+        let judged = match installer.judge(name, requirements).await {
+            // What has no solution here may have one for another Python; that is a verdict, too.
+            Err(error @ InstallError::Unresolvable { .. }) => {
+                let extra = choice::needed_outside(&package);
+                let python = installer.elsewhere(name, requirements, extra, &error).await?;
+                Err(Unsolved { because: error.to_string(), hint: error.hint(), python })
+            }
             judged => Ok(judged?),
         };
         let known = known(&sources, judged.as_deref().unwrap_or_default());
         let scanned = tools.jobs().scan(&sources, &known, deadline).await;
-        let imports = scanned.map_err(|error| BootError::System(std::io::Error::other(error)))?;
+        let mut imports = scanned.map_err(|error| BootError::System(std::io::Error::other(error)))?;
+        // Without a solution nobody knows what is brought.
+        imports.retain(|import| judged.is_ok() || import.kind != ImportKind::NotInstalled);
         Ok::<_, BootError>((judged, imports))
     })?;
     let (backend, because) = sum(&judged, &imports);
+    let hint = judged.as_ref().err().and_then(|unsolved| unsolved.hint.clone());
     Ok(Verdict {
         package: package.manifest.name.to_string(),
         version: package.manifest.version.to_string(),
         backend,
         because,
+        hint,
         distributions: judged.unwrap_or_default().into_iter().map(Row::from).collect(),
         left_out: left_out.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect(),
         imports,
@@ -142,11 +157,22 @@ impl From<Judged> for Row {
     }
 }
 
+/// Requirements without a solution in the sandbox.
+struct Unsolved {
+    because: String,
+    hint: Option<String>,
+    /// The host's Python that has one.
+    python: Option<HostPython>,
+}
+
 /// The backend, and what decided. What is worst decides.
-fn sum(judged: &Result<Vec<Judged>, String>, imports: &[Import]) -> (&'static str, String) {
+fn sum(judged: &Result<Vec<Judged>, Unsolved>, imports: &[Import]) -> (&'static str, String) {
     let judged = match judged {
         Ok(judged) => judged,
-        Err(because) => return ("none", because.clone()),
+        Err(Unsolved { because, python: None, .. }) => return ("none", because.clone()),
+        Err(Unsolved { because, python: Some(python), .. }) => {
+            return ("native", format!("{because}; CPython {} of this machine can have all of it", python.version));
+        }
     };
     let first = |runs: Runs| judged.iter().find(|one| one.runs == runs);
     let needed = |kind: ImportKind| imports.iter().find(|import| import.kind == kind && !import.optional);

@@ -140,19 +140,24 @@ pub async fn choose(installer: &Installer<'_>, package: &Package, policy: &Nativ
             ChoiceError::Install,
         ));
     }
-    // The app that is handed to a mount function is one of FastAPI's.
-    let extra: &[&str] = match package.manifest.rest {
-        Some(RestEntry::Mount(_)) => &["fastapi"],
-        Some(RestEntry::Application(_)) | None => &[],
-    };
     let venv = async {
         let python = HostPython::find(installer.settings).await?;
-        installer.venv(agent, &package.requirements, extra, python).await
+        installer.venv(agent, &package.requirements, needed_outside(package), python).await
     };
     match venv.await {
         Ok(venv) => Ok(Choice::Native { venv, because }),
         // The other Python was worth an attempt; what the sandbox said is the answer.
         Err(error) => Err(refused.unwrap_or(error).into()),
+    }
+}
+
+/// What an agent needs outside the sandbox though it does not say so: the app that is handed to a mount function is one
+/// of FastAPI's.
+#[must_use]
+pub const fn needed_outside(package: &Package) -> &'static [&'static str] {
+    match package.manifest.rest {
+        Some(RestEntry::Mount(_)) => &["fastapi"],
+        Some(RestEntry::Application(_)) | None => &[],
     }
 }
 

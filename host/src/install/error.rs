@@ -13,6 +13,10 @@ use super::classify::Native;
 use super::lock::LockError;
 use super::settings::{PYTHON_VERSION, UV_VERSION};
 
+/// The way out where another Python may help.
+const OUTSIDE: &str =
+    "let the operator allow it outside the sandbox: `native: allow` in the policy, `PAR_NATIVE=allow` without one";
+
 /// Why there is no deps layer. The way out, where there is one, is [`InstallError::hint`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -258,11 +262,7 @@ impl InstallError {
                 Some("install Python 3.9 or newer; it is asked for its version and runs nothing else".to_owned())
             }
             Self::NoPython { .. } => Some("install it, or set `PAR_PYTHON` to it".to_owned()),
-            Self::NativeCode { .. } => Some(
-                "use a library that is written in Python, or let the operator allow it outside the sandbox: `native: \
-                 allow` in the policy, `PAR_NATIVE=allow` without one"
-                    .to_owned(),
-            ),
+            Self::NativeCode { .. } => Some(format!("use a library that is written in Python, or {OUTSIDE}")),
             Self::Unresolvable { unresolvable, .. } => unresolvable.hint(),
             Self::PackageLock { source: LockError::From { .. } } => {
                 Some("build a wheel with `par wheelhouse add`, and lock again with `par lock`".to_owned())
@@ -363,7 +363,13 @@ impl Unresolvable {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::ContradictsGuest { carried, .. } => Some(format!("allow `{carried}`, or leave its version open")),
+            // The one whose own name says little: it comes with `pydantic`, which is what people pin.
+            Self::ContradictsGuest { carried, .. } if carried.starts_with("pydantic-core==") => Some(format!(
+                "ask for `pydantic>=2.12`, before which none runs on Python {PYTHON_VERSION}, and leave the rest open; or {OUTSIDE}"
+            )),
+            Self::ContradictsGuest { carried, .. } => {
+                Some(format!("allow `{carried}`, or leave its version open; or {OUTSIDE}"))
+            }
             Self::Unknown { .. } => Some("check the spelling".to_owned()),
             Self::NoWheel { .. } => {
                 Some("ask for a version with a wheel, put one into `WHEELHOUSE_DIR`, or let the operator set `PAR_BUILD_FROM_SOURCE=in_sandbox`".to_owned())

@@ -193,6 +193,28 @@ impl Installer<'_> {
         Ok(self.settings.cache.join(PLACE).join("reasons").join(install.key().to_hex()))
     }
 
+    /// The host's Python, where it can have everything a package requires and the sandbox cannot, as `error` says.
+    /// `extra` is as for [`Installer::venv`]. Resolves, and installs nothing.
+    ///
+    /// # Errors
+    /// When the lock of the package cannot be read.
+    pub async fn elsewhere(
+        &self,
+        package: &str,
+        requirements: &Requirements,
+        extra: &[&str],
+        error: &InstallError,
+    ) -> Result<Option<HostPython>, InstallError> {
+        if !matches!(error, InstallError::Unresolvable { unresolvable, .. } if unresolvable_reason(unresolvable).is_some())
+        {
+            return Ok(None);
+        }
+        let Ok(python) = HostPython::find(self.settings).await else { return Ok(None) };
+        let building = self.building(package, requirements, extra, python.clone())?;
+        let found = self.in_time(package, building.solve()).await;
+        Ok(found.is_ok().then_some(python))
+    }
+
     /// Makes the venv that meets the requirements of a package, or finds the one that does. `extra` is what the
     /// backend needs itself where the package does not say a version.
     ///
@@ -205,6 +227,17 @@ impl Installer<'_> {
         extra: &[&str],
         python: HostPython,
     ) -> Result<Venv, InstallError> {
+        let building = self.building(package, requirements, extra, python)?;
+        self.in_time(package, building.run()).await
+    }
+
+    fn building<'a>(
+        &'a self,
+        package: &'a str,
+        requirements: &Requirements,
+        extra: &[&str],
+        python: HostPython,
+    ) -> Result<Building<'a>, InstallError> {
         let mut wanted = wanted(requirements);
         for name in extra.iter().filter_map(|name| ProjectName::parse(name)) {
             if wanted.iter().all(|wanted| wanted.name != name) {
@@ -212,8 +245,7 @@ impl Installer<'_> {
             }
         }
         let pins = Pins::of(package, requirements)?;
-        let building = Building { package, wanted, pins, python, installer: *self };
-        self.in_time(package, building.run()).await
+        Ok(Building { package, wanted, pins, python, installer: *self })
     }
 }
 
@@ -251,13 +283,7 @@ impl Building<'_> {
         let settings = self.installer.settings;
         let tool = Tool::find(settings, &self.python, &place).await?;
         let with = Making { tool: &tool, python: &self.python, settings, scratch: making.path() };
-        let lock = match &self.pins {
-            Some(pins) => hashed(pins),
-            None => {
-                let requirements: String = self.wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
-                with.resolve(&requirements).await.map_err(|failed| self.failed(failed))?
-            }
-        };
+        let lock = self.lock(&with).await?;
         let digest = self.digest(&lock).to_hex();
         let venv = match self.find(&place, &digest) {
             Some(venv) => venv,
@@ -265,6 +291,26 @@ impl Building<'_> {
         };
         write(&index, &digest).map_err(InstallError::cache)?;
         Ok(venv)
+    }
+
+    /// Whether there is a lock.
+    async fn solve(self) -> Result<(), InstallError> {
+        let settings = self.installer.settings;
+        let place = std::path::absolute(&settings.cache).map_err(InstallError::cache)?.join(PLACE);
+        fs::create_dir_all(&place).map_err(InstallError::cache)?;
+        let making = tempfile::Builder::new().prefix(MAKING).tempdir_in(&place).map_err(InstallError::cache)?;
+        let tool = Tool::find(settings, &self.python, &place).await?;
+        let with = Making { tool: &tool, python: &self.python, settings, scratch: making.path() };
+        self.lock(&with).await.map(drop)
+    }
+
+    /// What the resolver or the package says is installed.
+    async fn lock(&self, with: &Making<'_>) -> Result<String, InstallError> {
+        if let Some(pins) = &self.pins {
+            return Ok(hashed(pins));
+        }
+        let requirements: String = self.wanted.iter().map(|wanted| format!("{}\n", wanted.line)).collect();
+        with.resolve(&requirements).await.map_err(|failed| self.failed(failed))
     }
 
     /// A venv that is there, complete, and not being removed.
