@@ -229,6 +229,66 @@ async def startup(app):
     assert!(line.text_of("error").contains("no database"), "{}", line.text);
 }
 
+/// The functions older agents leave for their runtime: `initialize` and `startup` run once the surfaces are loaded, in
+/// this order, and are waited for before the first request; `shutdown` runs when the last one is answered. On either
+/// backend.
+#[tokio::test]
+async fn the_hooks_of_older_agents_run_around_their_requests() {
+    let main = "
+import asyncio, logging
+from fastapi import Request
+
+def say(what):
+    logging.info('now: %s', what)
+
+def create_service():
+    say('service')
+    return {'x': lambda parameters: 'here'}
+
+def mount(app):
+    say('mount')
+
+    @app.post('/api/slow')
+    async def slow(request: Request):
+        say('request')
+        await request.body()
+        say('answer')
+        return app.state.place
+
+def initialize():
+    say('initialize')
+
+async def startup(app):
+    await asyncio.sleep(0.001)
+    app.state.place = 'here'
+    say('startup')
+
+async def shutdown():
+    await asyncio.sleep(0.001)
+    say('shutdown')
+";
+    let manifest = "rest:\n  entry: main:mount\na2a:\n  service: main:create_service\n";
+    let package = Package::new("probe", manifest).file("main.py", main);
+    for package in [package.clone(), package.native()] {
+        let mut host = TestHost::agent(&package).installing().start().await;
+        assert_eq!(host.a2a().await.act("x", &[]).await.result, "here");
+        let (sender, body) = upload();
+        let slow = tokio::spawn(host.request(Method::POST, "/api/slow").body(body).send());
+        host.wait_for_agent("now: request").await;
+
+        host.terminate();
+        host.wait_for_event("Waiting for in-flight requests to complete").await;
+        drop(sender);
+
+        assert_eq!(slow.await.unwrap().unwrap().text().await.unwrap(), "\"here\"");
+        assert_eq!(host.wait_exit().await, 0);
+        let text = host.log_text();
+        let lines = text.lines().filter_map(|line| line.split("now: ").nth(1)?.split('"').next());
+        let said: Vec<&str> = lines.collect();
+        assert_eq!(said, ["mount", "service", "initialize", "startup", "request", "answer", "shutdown"]);
+    }
+}
+
 /// Waits until a port takes no connections any more.
 pub(crate) async fn closed(port: u16) {
     let closing = async {
