@@ -289,7 +289,7 @@ async fn nothing_is_sent_unless_asked_for() {
     assert!(collector.requests().is_empty());
 }
 
-/// A collector that refuses connections, and one that takes them and says nothing, hold nobody up: neither a boot, nor a request, nor
+/// Hostile 183: a collector that refuses connections, and one that takes them and says nothing, hold nobody up: neither a boot, nor a request, nor
 /// the end. What is lost is counted and said once.
 #[tokio::test]
 async fn a_dead_collector_costs_nothing() {

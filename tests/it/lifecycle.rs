@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic_health::pb::health_check_response::ServingStatus;
 
+use crate::fetched::leftovers;
 use crate::rest::at_base;
 use crate::streaming::{next, upload};
 
@@ -499,13 +500,35 @@ async fn a_second_signal_ends_the_process_at_once() {
     }
 }
 
-/// A signal during the boot ends it with 0.
+/// Hostile 176: a signal while the agent is imported, while it starts, or at the last step of the boot ends the process with 0, whatever
+/// the agent does, and what was unpacked is gone.
 #[tokio::test]
 async fn a_signal_during_the_boot_ends_it() {
-    let mut host = slow_boot(&probe()).spawn();
-    host.wait_for_event("Package loaded successfully").await;
+    let imports = "print('booting on', flush=True)\nwhile True:\n    pass\n";
+    let starts = "
+import asyncio
 
-    assert_eq!(host.stop().await, 0);
+
+async def app(scope, receive, send):
+    if scope['type'] == 'lifespan':
+        await receive()
+        print('booting on', flush=True)
+        await asyncio.Event().wait()
+";
+    let agent = |main| Package::new("probe", "http_server: main:app\n").file("main.py", main);
+    for (setup, last) in [
+        (TestHost::archive(&agent(imports)), "booting on"),
+        (TestHost::archive(&agent(starts)), "booting on"),
+        (TestHost::archive(&probe()).env("TEST_BOOT_DELAY_MS", "3600000"), "Package loaded successfully"),
+    ] {
+        let mut host = setup.spawn();
+        host.wait_for(last, |line| line.event() == last || line.text.contains("booting on")).await;
+
+        assert_eq!(host.stop().await, 0, "{}", host.log_text());
+
+        assert!(host.events("Runtime ready").is_empty());
+        assert_eq!(leftovers(&host.setup().directory().join("tmp")), Vec::<String>::new(), "{last}");
+    }
 }
 
 /// R217: a boot that is not over in time is a failure.

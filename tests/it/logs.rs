@@ -27,6 +27,23 @@ async fn every_line_carries_the_identity_and_the_schema() {
     assert_eq!(host.standard_error().await, "");
 }
 
+/// Hostile 184: nobody reads the log, or nobody can: far more of it than a pipe holds keeps no request waiting, nor the end.
+#[tokio::test]
+async fn an_output_that_is_stuck_or_closed_holds_nobody_up() {
+    for setup in [TestHost::agent(&probe()).unread(), TestHost::agent(&probe()).unheard()] {
+        let mut host = setup.spawn();
+        host.healthy().await;
+
+        for _ in 0..300 {
+            let reply = host.send(host.request(reqwest::Method::POST, "/forge").body("x".repeat(2_000))).await;
+            assert_eq!(reply.status, 200);
+        }
+
+        assert_eq!(host.get("/health").await.status, 200);
+        assert_eq!(host.stop().await, 0);
+    }
+}
+
 /// R005, R137: without `DEPLOYMENT_ID` the field is there and empty.
 #[tokio::test]
 async fn the_deployment_is_null_where_it_is_not_known() {

@@ -152,7 +152,7 @@ async fn one(kind: usize, rest: u16, a2a: u16) -> Result<(), String> {
     }
 }
 
-/// R215, R240: instances are replaced one after the other behind nginx as it is recommended, and no request fails: REST, uploads,
+/// Hostile 178. R215, R240: instances are replaced one after the other behind nginx as it is recommended, and no request fails: REST, uploads,
 /// server-sent events, gRPC, streams of gRPC. nginx does not know which instance is about to go: TERM comes in the middle of the
 /// load. Streams that are under way then are whole.
 #[tokio::test]

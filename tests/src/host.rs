@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -42,6 +42,15 @@ pub struct TestHost {
     text: bool,
     umask: Option<&'static str>,
     other_user: bool,
+    output: Output,
+}
+
+/// What becomes of standard output.
+#[derive(Debug, Clone, Copy)]
+enum Output {
+    Read,
+    Unread,
+    Closed,
 }
 
 impl TestHost {
@@ -108,6 +117,7 @@ impl TestHost {
             text: false,
             umask: None,
             other_user: false,
+            output: Output::Read,
         }
     }
 
@@ -149,6 +159,20 @@ impl TestHost {
     #[must_use]
     pub fn for_people(mut self) -> Self {
         self.text = true;
+        self
+    }
+
+    /// Leaves standard output unread, as a log driver that is stuck does. Nothing is known of the log then.
+    #[must_use]
+    pub fn unread(mut self) -> Self {
+        self.output = Output::Unread;
+        self
+    }
+
+    /// Closes the other end of standard output, as a log driver that died does. Nothing is known of the log then.
+    #[must_use]
+    pub fn unheard(mut self) -> Self {
+        self.output = Output::Closed;
         self
     }
 
@@ -213,7 +237,17 @@ impl TestHost {
             .current_dir(self.directory.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
-        let (log, reading) = Log::read(child.stdout.take().unwrap());
+        let output = child.stdout.take().unwrap();
+        let (log, reading, unread) = match self.output {
+            Output::Read => {
+                let (log, reading) = Log::read(output);
+                (log, reading, None)
+            }
+            Output::Unread | Output::Closed => {
+                let (log, reading) = Log::read(tokio::io::empty());
+                (log, reading, Some(output).filter(|_| matches!(self.output, Output::Unread)))
+            }
+        };
         let mut output = child.stderr.take().unwrap();
         let errors = tokio::spawn(async move {
             let mut text = String::new();
@@ -224,7 +258,7 @@ impl TestHost {
         #[expect(clippy::disallowed_methods, reason = "a test is a client")]
         let client = Client::builder();
         let client = client.no_proxy().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
-        RunningHost { host: self, child, log, reading, errors: Some(errors), client }
+        RunningHost { host: self, child, log, reading, errors: Some(errors), client, _unread: unread }
     }
 
     /// Runs one command of `par` instead, in the same environment, with the guest.
@@ -271,6 +305,7 @@ pub struct RunningHost {
     reading: JoinHandle<()>,
     errors: Option<JoinHandle<String>>,
     client: Client,
+    _unread: Option<ChildStdout>,
 }
 
 impl RunningHost {
@@ -287,6 +322,16 @@ impl RunningHost {
         }
         self.wait_exit().await;
         false
+    }
+
+    /// Waits until every surface is up, where nothing is known of the log.
+    pub async fn healthy(&self) {
+        let healthy = async {
+            while !self.try_send(self.request(Method::GET, "/health")).await.is_ok_and(|reply| reply.status == 200) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, healthy).await.expect("the agent comes up");
     }
 
     /// The line that says that every surface is up, or why none is: for what may be refused.

@@ -178,6 +178,7 @@ mod tests {
         assert_eq!(text, expected);
     }
 
+    /// Hostile 184.
     #[test]
     fn a_stuck_output_holds_nobody_up_and_lost_lines_are_counted() {
         let (sink, open, collected) = gated();
@@ -201,6 +202,7 @@ mod tests {
         assert!((4..=8).contains(&kept), "{kept}");
     }
 
+    /// Hostile 184.
     #[test]
     fn a_closed_output_ends_nothing() {
         struct Closed;
