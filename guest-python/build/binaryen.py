@@ -20,6 +20,9 @@ OPTIONS = [
     # what a small one of Python's costs. Twice as much makes the code slower again.
     "--always-inline-max-function-size=40",
     "--flexible-inline-max-function-size=100",
+    # By default a function with one caller disappears in it, whatever its size. The bytecode loop
+    # became a third larger by it, and the validators of pydantic slower.
+    "--one-caller-inline-max-function-size=40",
     "--debuginfo",
     # The features the guest's libraries were built with, all of which the engine has.
     "--enable-bulk-memory",
