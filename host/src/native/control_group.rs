@@ -215,14 +215,14 @@ fn make_divisible(place: &Path) -> Result<(), Undivided> {
     })
 }
 
-/// Removes groups of a PAR that was killed. One that has processes stays: the kernel sees to that.
+/// Removes groups of a PAR that is gone. One that has processes stays: the kernel sees to that.
 fn remove_left_over(place: &Path) {
     let entries = fs::read_dir(place).into_iter().flatten().filter_map(Result::ok);
     let own = format!("{AGENT}{}-", getpid().as_raw_nonzero());
     let left = entries.filter(|entry| {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        name.starts_with(AGENT) && !name.starts_with(&own)
+        name.starts_with(HOST) || (name.starts_with(AGENT) && !name.starts_with(&own))
     });
     for entry in left {
         let _ = fs::remove_dir(entry.path());
@@ -359,7 +359,14 @@ mod tests {
     fn groups_of_a_par_that_is_gone_are_removed_and_those_with_files_stay() {
         let root = tree(
             ONE,
-            &["memory/a/par-agent-0-0", "memory/a/par-agent-0-1/x", "memory/a/other", "pids/a", "cpu/a"],
+            &[
+                "memory/a/par-agent-0-0",
+                "memory/a/par-host-0",
+                "memory/a/par-agent-0-1/x",
+                "memory/a/other",
+                "pids/a",
+                "cpu/a",
+            ],
             &[],
         );
 
