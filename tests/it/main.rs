@@ -68,3 +68,4 @@ mod ui;
 mod verdict;
 mod waiting;
 mod wheelhouse;
+mod without_uv;

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 const MAIN: &str = include_str!("python/native.py");
 
 /// A distribution with native code, which nobody built for the sandbox.
-fn fast() -> Release {
+pub(crate) fn fast() -> Release {
     let files = [("fast/__init__.py", "answer = 42\n"), ("fast/_core.so", "\x7fELF\x02\x01\x01")];
     Release::wheel("fast", "2.0", &files)
 }
 
-fn agent() -> Package {
+pub(crate) fn agent() -> Package {
     Package::asgi(MAIN).file("requirements.txt", "fast\n")
 }
 
@@ -24,7 +24,7 @@ fn setup(index: &PackageIndex) -> TestHost {
     TestHost::agent(&agent()).unset("PAR_NATIVE").env("PAR_INDEX_URL", index.url())
 }
 
-fn files(directory: &Path) -> BTreeSet<PathBuf> {
+pub(crate) fn files(directory: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for entry in fs_err::read_dir(directory).into_iter().flatten() {
         let path = entry.unwrap().path();
@@ -38,7 +38,7 @@ fn files(directory: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// Venvs in a cache, by name.
-fn venvs(cache: &Path) -> Vec<String> {
+pub(crate) fn venvs(cache: &Path) -> Vec<String> {
     let entries = fs_err::read_dir(cache.join("venvs")).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.len() == 64).collect()
@@ -478,36 +478,4 @@ async fn a_strict_confinement_starts_no_agent_when_a_part_is_missing() {
     let confined = host.wait_for_event("Process of the agent confined").await;
     assert_eq!(confined.text_of("parts").trim_end_matches(", control-group"), expected);
     assert_eq!(host.events("Confinement incomplete").len(), 0);
-}
-
-/// Without `uv` the interpreter's own `pip` resolves and installs: the same packages by their digests, and not itself.
-#[tokio::test]
-async fn where_there_is_no_uv_pip_fills_the_venv() {
-    let index = PackageIndex::start([fast()]).await;
-    #[expect(clippy::disallowed_methods, reason = "a test looks for the programs of the machine")]
-    let path = std::env::var_os("PATH").unwrap();
-    let without_uv: Vec<PathBuf> =
-        std::env::split_paths(&path).filter(|directory| !directory.join("uv").exists()).collect();
-    let package = agent().native();
-    let setup = || {
-        TestHost::agent(&package)
-            .env("PAR_POLICY", "version: 1\nnative: allow\n")
-            .env("PAR_INDEX_URL", index.url())
-            .unset("PAR_UV")
-            .env("PATH", std::env::join_paths(&without_uv).unwrap())
-    };
-
-    let mut host = setup().start().await;
-    assert_eq!(host.get("/fast").await.json(), json!(42));
-    assert_eq!(host.stop().await, 0);
-
-    let cache = host.setup().directory().join("cache");
-    let [venv] = &venvs(&cache)[..] else { panic!("{:?}", venvs(&cache)) };
-    let installed = files(&cache.join("venvs").join(venv).join("lib"));
-    assert!(installed.iter().any(|file| file.ends_with("fast/__init__.py")), "{installed:?}");
-    assert!(!installed.iter().any(|file| file.components().any(|part| part.as_os_str() == "pip")), "{installed:?}");
-
-    let host = setup().env("PAR_UV", "/nowhere/uv").refused().await;
-    let failed = host.wait_for_event("Boot failed").await;
-    assert!(failed.text_of("error").ends_with("was not found at `/nowhere/uv`"), "{}", failed.text);
 }
