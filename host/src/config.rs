@@ -17,7 +17,7 @@ mod raw;
 mod reader;
 pub mod variables;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use par_policy::policy::{Confinement, Native};
@@ -118,8 +118,8 @@ impl Installing {
         let limits = limits(&mut reader, places);
         let guest_dir = reader.value_or(&v::PAR_GUEST_DIR, places::directory, || places.guest_dir());
         let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || places.cache_dir());
-        let install = install(&mut reader, places, cache_dir.as_deref());
         let fetch = Package::read(&mut reader, cache_dir.as_deref()).map(|package| package.fetch);
+        let install = install(&mut reader, places, fetch.as_ref());
         match (limits, guest_dir, cache_dir, install, fetch) {
             (Some(limits), Some(guest_dir), Some(cache_dir), Some(install), Some(fetch))
                 if reader.mistakes.is_empty() =>
@@ -209,7 +209,7 @@ impl Config {
         let cache_dir = reader.value_or(&v::PAR_CACHE_DIR, places::directory, || places.cache_dir());
         let cache_limit = reader.value(&v::PAR_CACHE_LIMIT_MB, |text| Ok(whole(text, 0, u64::MAX >> 20)? << 20));
         let package = Package::read(reader, cache_dir.as_deref());
-        let install = install(reader, places, cache_dir.as_deref());
+        let install = install(reader, places, package.as_ref().map(|package| &package.fetch));
         let roots = roots(reader);
         let log_level = reader.value(&v::LOG_LEVEL, |text| {
             Level::parse(text).ok_or_else(|| Expected::new("`debug`, `info`, `warning` or `error`"))
@@ -244,7 +244,7 @@ impl Config {
     }
 }
 
-fn install(reader: &mut Reader<'_>, places: &Places, cache_dir: Option<&Path>) -> Option<InstallSettings> {
+fn install(reader: &mut Reader<'_>, places: &Places, fetch: Option<&FetchSettings>) -> Option<InstallSettings> {
     let wheelhouse = reader.optional(&v::WHEELHOUSE_DIR, places::directory);
     let offline = reader.value(&v::WHEELHOUSE_OFFLINE, boolean);
     let build_from_source = reader.value(&v::PAR_BUILD_FROM_SOURCE, |text| match text {
@@ -261,12 +261,13 @@ fn install(reader: &mut Reader<'_>, places: &Places, cache_dir: Option<&Path>) -
         python: python?,
         search_path: places.search_path.clone(),
         index: index?,
+        internal_hosts: fetch?.internal_hosts.clone(),
         wheelhouse: wheelhouse?,
         offline: offline?,
         build_from_source: build_from_source?,
         resolver_environment: places.network.clone(),
         timeout: timeout?,
-        ..InstallSettings::new(cache_dir?.to_owned())
+        ..InstallSettings::new(fetch?.cache.clone())
     })
 }
 

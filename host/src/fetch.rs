@@ -26,7 +26,9 @@ use std::path::PathBuf;
 
 use par_apkg::digest::Sha256;
 
-pub(crate) use address::canonical_host;
+pub use address::AddressRefused;
+pub(crate) use address::{Addresses, canonical_host, refusal};
+pub(crate) use attempt::is_about_certificates;
 pub use credentials::{Authorization, CredentialSource};
 pub use error::{FetchError, RedirectFault, SignatureFault};
 pub use settings::{ATTEMPTS, Demands, FetchSettings, MOST_REDIRECTS, Patience, S3Settings};

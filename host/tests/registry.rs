@@ -39,17 +39,30 @@ impl Bench {
     }
 
     async fn install(&self, lines: &[&str]) -> Result<Option<DepsLayer>, InstallError> {
-        let list = lines.iter().map(|line| line.parse().unwrap()).collect();
-        let requirements =
-            Requirements { source: DependencySource::RequirementsTxt, list, lock: None, notices: Vec::new() };
+        self.install_all(&requirements(lines, None)).await
+    }
+
+    /// What `par lock` writes.
+    async fn lock(&self, lines: &[&str]) -> String {
         let guest = GuestFiles::read(&self.directory.path().join("guest")).unwrap();
         let installer = Installer { guest: &guest, settings: &self.settings, jobs: None, progress: &|_| {} };
-        installer.layer("weather", &requirements).await
+        installer.lock("weather", &requirements(lines, None)).await.unwrap()
+    }
+
+    async fn install_all(&self, requirements: &Requirements) -> Result<Option<DepsLayer>, InstallError> {
+        let guest = GuestFiles::read(&self.directory.path().join("guest")).unwrap();
+        let installer = Installer { guest: &guest, settings: &self.settings, jobs: None, progress: &|_| {} };
+        installer.layer("weather", requirements).await
     }
 
     async fn refusal(&self, lines: &[&str]) -> String {
         self.install(lines).await.expect_err("it should have been refused").to_string()
     }
+}
+
+fn requirements(lines: &[&str], lock: Option<String>) -> Requirements {
+    let list = lines.iter().map(|line| line.parse().unwrap()).collect();
+    Requirements { source: DependencySource::RequirementsTxt, list, lock, notices: Vec::new() }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test finds the tools of the machine it runs on")]
@@ -114,6 +127,20 @@ async fn the_dependencies_of_a_new_agent_install_and_start_offline_afterwards() 
     bench.settings.uv = Some(PathBuf::from("/bin/false"));
     bench.settings.resolver_environment.clear();
     assert_eq!(bench.install(&lines).await.unwrap(), Some(layer));
+}
+
+/// The public index answers PAR itself: pages as JSON, wheels from its other host.
+#[tokio::test]
+async fn a_lock_is_installed_from_the_index_by_par_alone() {
+    let lines = ["fastapi", "uvicorn>=0.30", "watchdog", "jinja2"];
+    let lock = Bench::new().lock(&lines).await;
+    let mut elsewhere = Bench::new();
+    (elsewhere.settings.uv, elsewhere.settings.search_path) = (Some("/nowhere/uv".into()), None);
+
+    let layer = elsewhere.install_all(&requirements(&lines, Some(lock.clone()))).await.unwrap().unwrap();
+
+    assert!(layer.site_packages().join("uvicorn/__init__.py").is_file());
+    assert!(lock.contains(&layer.tree().to_string()), "{lock}");
 }
 
 #[tokio::test]

@@ -38,6 +38,7 @@ mod ingress;
 mod installed;
 mod killed;
 mod lifecycle;
+mod locked;
 mod logs;
 mod losses;
 mod metrics;

@@ -16,11 +16,15 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+
+/// The media type of a page for programs.
+const JSON: &str = "application/vnd.pypi.simple.v1+json";
 
 /// A file as an index serves it: a wheel or a source distribution.
 #[derive(Debug, Clone)]
@@ -190,10 +194,21 @@ impl Drop for PackageIndex {
     }
 }
 
-async fn page(State(shared): State<Arc<Shared>>, Path(project): Path<String>) -> Response {
+/// As JSON for who asks for it, else as HTML.
+async fn page(State(shared): State<Arc<Shared>>, Path(project): Path<String>, headers: HeaderMap) -> Response {
     shared.hits.fetch_add(1, Ordering::SeqCst);
     let releases = shared.releases.lock().unwrap();
     let Some(releases) = releases.get(&project) else { return StatusCode::NOT_FOUND.into_response() };
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepted.contains(JSON) {
+        let file = |release: &Release| {
+            let (file, digest) = (&release.file, release.digest());
+            json!({"filename": file, "url": format!("../../files/{file}"), "hashes": {"sha256": digest}})
+        };
+        let files: Vec<Value> = releases.iter().map(file).collect();
+        let page = json!({"meta": {"api-version": "1.1"}, "name": project, "versions": [], "files": files});
+        return ([(header::CONTENT_TYPE, JSON)], page.to_string()).into_response();
+    }
     let mut page = String::from("<!DOCTYPE html><html><body>\n");
     for release in releases {
         let (file, digest) = (&release.file, release.digest());

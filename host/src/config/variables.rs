@@ -100,7 +100,7 @@ variables! {
     PACKAGE_SIGNATURE = Unset, "text of a `.minisig` file",
         "The signature of the package. Unset, it lies beside the package, with `.minisig` appended to its URL or path.";
     PACKAGE_INTERNAL_HOSTS = Unset, "host names, comma-separated",
-        "Hosts packages may come from although their addresses are private or loopback. Addresses that serve metadata stay refused.";
+        "Hosts packages and wheels may come from although their addresses are private or loopback. Addresses that serve metadata stay refused.";
     FETCH_TIMEOUT_SEC = Value("60"), "s",
         "Longest time until the package is fetched, all attempts together.";
     FETCH_IDLE_TIMEOUT_SEC = Value("10"), "s",
@@ -180,7 +180,7 @@ variables! {
     INSTALL_TIMEOUT_SEC = Value("300"), "s",
         "Longest time resolving, downloading and unpacking dependencies may take together.";
     PAR_INDEX_URL = Computed("the public index"), "https:// URL",
-        "Package index that requirements are resolved against. May carry credentials; they are never logged.";
+        "Package index that requirements are resolved against and wheels come from. May carry credentials, which go to it alone and are never logged.";
 
     SSL_CERT_FILE = Unset, "path",
         "File with the certificate authorities (PEM) that outbound TLS of the agent trusts, in the place of the platform's.";

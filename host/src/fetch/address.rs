@@ -10,31 +10,41 @@ use par_policy::{Denial, DenialCode};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
-/// Judges the machines packages come from.
+/// Judges the machines packages and wheels come from.
 #[derive(Debug, Clone)]
-pub(super) struct Addresses {
+pub(crate) struct Addresses {
     outbound: Arc<Outbound>,
     /// Hosts the operator named, in the form URLs give them.
     named: Arc<[String]>,
     /// A service the operator chose. Its subdomains are its own.
     service: Option<Arc<str>>,
+    /// Servers the operator chose, in the form URLs give them: a network has them where it likes.
+    chosen: Arc<[String]>,
 }
 
-/// An address packages are not fetched from.
+/// An address nothing is fetched from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{host}` is refused: {denial}")]
-pub(super) struct AddressRefused {
+pub struct AddressRefused {
     /// The host, as the URL names it.
     pub(super) host: String,
     /// What is wrong with its address.
     pub(super) denial: Denial,
 }
 
+impl AddressRefused {
+    /// Whether it would be another answer if the operator named the host.
+    pub(crate) const fn may_be_named(&self) -> bool {
+        may_be_named(self.denial.code())
+    }
+}
+
 impl Addresses {
     /// Public addresses are fetched from, and those of private networks where their host is in
     /// `named`.
-    pub(super) fn new(named: impl IntoIterator<Item = String>) -> Self {
-        Self { outbound: Arc::default(), named: named.into_iter().collect(), service: None }
+    pub(crate) fn new(named: impl IntoIterator<Item = String>) -> Self {
+        let named = named.into_iter().collect();
+        Self { outbound: Arc::default(), named, service: None, chosen: Arc::default() }
     }
 
     /// The same for a service and its subdomains: a private network often has it at an address
@@ -43,8 +53,13 @@ impl Addresses {
         Self { service: Some(host.into()), ..self }
     }
 
+    /// The same for servers the operator chose to ask, which may be anywhere but where machines keep their credentials.
+    pub(crate) fn with_chosen(self, hosts: impl IntoIterator<Item = String>) -> Self {
+        Self { chosen: hosts.into_iter().collect(), ..self }
+    }
+
     /// Judges a URL whose host is an address. A name is judged when it is resolved.
-    pub(super) fn judge_url(&self, url: &Url) -> Result<(), AddressRefused> {
+    pub(crate) fn judge_url(&self, url: &Url) -> Result<(), AddressRefused> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
@@ -55,11 +70,17 @@ impl Addresses {
 
     fn judge(&self, host: &str, address: IpAddr) -> Result<(), AddressRefused> {
         match self.outbound.judge_address(address) {
-            Err(denial) if !(self.is_named(host) && may_be_named(denial.code())) => {
+            Err(denial) if !self.is_excused(host, denial.code()) => {
                 Err(AddressRefused { host: host.to_owned(), denial })
             }
             _ => Ok(()),
         }
+    }
+
+    fn is_excused(&self, host: &str, code: DenialCode) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let is_chosen = self.chosen.iter().any(|chosen| chosen == host);
+        is_chosen && may_be_chosen(code) || self.is_named(host) && may_be_named(code)
     }
 
     fn is_named(&self, host: &str) -> bool {
@@ -96,6 +117,12 @@ const fn may_be_named(code: DenialCode) -> bool {
     matches!(code, DenialCode::LoopbackAddress | DenialCode::PrivateAddress | DenialCode::SharedAddress)
 }
 
+/// Whether a server the operator chose may have this kind of address. What no server has is a mistake, or a trap.
+const fn may_be_chosen(code: DenialCode) -> bool {
+    may_be_named(code)
+        || matches!(code, DenialCode::DocumentationAddress | DenialCode::TunnelAddress | DenialCode::ReservedAddress)
+}
+
 /// The host of a text as URLs give it: lower case, punycode, addresses in their usual form.
 pub(crate) fn canonical_host(text: &str) -> Option<String> {
     let host = Host::parse(text.trim()).ok()?.to_string();
@@ -103,7 +130,7 @@ pub(crate) fn canonical_host(text: &str) -> Option<String> {
 }
 
 /// The refusal behind an error of the client, if that is what it is.
-pub(super) fn refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a AddressRefused> {
+pub(crate) fn refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a AddressRefused> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(refused) = error.downcast_ref() {
@@ -156,6 +183,25 @@ mod tests {
         assert_eq!(code(&named, "https://127.1/"), None);
         assert_eq!(code(&named, "https://10.0.0.2/"), Some(DenialCode::PrivateAddress));
         assert_eq!(code(&named, "https://169.254.169.254/"), Some(DenialCode::MetadataAddress));
+    }
+
+    #[test]
+    fn a_server_the_operator_chose_may_be_anywhere_but_on_the_local_link() {
+        let hosts = ["10.0.0.1", "203.0.113.80", "169.254.169.254", "169.254.1.1", "0.0.0.0", "127.0.0.1"];
+        let chosen = Addresses::new([]).with_chosen(hosts.map(str::to_owned));
+
+        for url in ["https://10.0.0.1/", "https://203.0.113.80/", "https://127.1/"] {
+            assert_eq!(code(&chosen, url), None, "{url}");
+        }
+        for (url, expected) in [
+            ("https://169.254.169.254/", DenialCode::MetadataAddress),
+            ("https://169.254.1.1/", DenialCode::LinkLocalAddress),
+            ("https://0/", DenialCode::UnspecifiedAddress),
+            ("https://10.0.0.2/", DenialCode::PrivateAddress),
+            ("https://203.0.113.81/", DenialCode::DocumentationAddress),
+        ] {
+            assert_eq!(code(&chosen, url), Some(expected), "{url}");
+        }
     }
 
     #[test]

@@ -122,7 +122,7 @@ pub(super) fn strong(tag: &str) -> Option<String> {
 }
 
 /// Certificates do not get better by asking again.
-fn is_about_certificates(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_about_certificates(error: &(dyn Error + 'static)) -> bool {
     if matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))) {
         return true;
     }

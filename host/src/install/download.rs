@@ -3,26 +3,20 @@
 use std::collections::HashMap;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fs_err as fs;
 use par_apkg::digest::{Hasher, Sha256};
-use reqwest::{Client, RequestBuilder, StatusCode, Url, redirect};
+use reqwest::Url;
+use reqwest::header::HeaderMap;
 use tempfile::NamedTempFile;
 
 use super::InstallError;
 use super::choose::WheelName;
+use super::index::{Attempts, Failure, Index, What};
 use super::lock::LockedWheel;
 use super::settings::InstallSettings;
 use crate::cache::trim;
-use crate::redact::RedactedUrl;
-
-/// How often one wheel is asked for. Only what may pass by itself is asked for again.
-const ATTEMPTS: u32 = 3;
-
-/// Longest silence of a server. The time for everything is [`InstallSettings::timeout`].
-const IDLE: Duration = Duration::from_secs(30);
 
 /// The wheels of this machine, and the way to get more.
 #[derive(Debug, Clone)]
@@ -32,11 +26,9 @@ pub(super) struct WheelStore {
     names: PathBuf,
     /// Where a wheel is until all of it is here: on the same file system.
     scratch: PathBuf,
-    /// Made when something has to be fetched: reading the authorities takes longer than reading a wheel.
-    client: Arc<OnceLock<Client>>,
+    index: Arc<Index>,
     /// Wheels this installation has written and hashed itself, still open: they need not be read again.
     verified: Arc<Mutex<HashMap<Sha256, fs::File>>>,
-    index: Option<RedactedUrl>,
     wheelhouse: Option<PathBuf>,
     largest: u64,
 }
@@ -52,9 +44,8 @@ impl WheelStore {
             directory,
             names,
             scratch: scratch.to_owned(),
-            client: Arc::default(),
+            index: Arc::new(Index::new(settings)),
             verified: Arc::default(),
-            index: settings.index.clone(),
             wheelhouse: settings.wheelhouse.clone(),
             largest: settings.max_wheel_bytes,
         })
@@ -101,6 +92,11 @@ impl WheelStore {
         let (opened, digest) = self.copy(file, &directory.join(file.to_string()), None)?;
         self.verified().insert(digest, opened);
         Ok(LockedWheel { file: file.clone(), url: None, digest })
+    }
+
+    /// The index wheels come from.
+    pub(super) fn index(&self) -> &Index {
+        &self.index
     }
 
     fn verified(&self) -> std::sync::MutexGuard<'_, HashMap<Sha256, fs::File>> {
@@ -183,21 +179,11 @@ impl WheelStore {
         url: &Url,
         progress: impl Fn(u64, Option<u64>),
     ) -> Result<fs::File, InstallError> {
-        if !is_trusted_transport(url, self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()))) {
-            return Err(failed(&wheel.file, "its URL is not `https`"));
-        }
-        let mut attempt = 1;
+        let (mut attempts, name) = (Attempts::default(), wheel.file.to_string());
         loop {
             match self.attempt(wheel, url, &progress).await {
-                Err(Failure::Passing(_)) if attempt < ATTEMPTS => {
-                    tokio::time::sleep(Duration::from_millis(300) * 2_u32.pow(attempt - 1)).await;
-                    attempt += 1;
-                }
-                Err(Failure::Passing(because)) => {
-                    return Err(failed(&wheel.file, &format!("{because} (after {attempt} attempts)")));
-                }
-                Err(Failure::Final(error)) => return Err(error),
                 Ok(file) => return Ok(file),
+                Err(failure) => attempts.after(failure, What::File(&name)).await?,
             }
         }
     }
@@ -208,113 +194,15 @@ impl WheelStore {
         url: &Url,
         progress: &impl Fn(u64, Option<u64>),
     ) -> Result<fs::File, Failure> {
-        let request = self.request(url)?;
-        let mut response = request.send().await.map_err(|error| Failure::of(wheel, error))?;
-        let status = response.status();
-        if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
-            return Err(Failure::Passing(format!("the index answered {status}")));
-        }
-        if !status.is_success() {
-            return Err(Failure::Final(failed(&wheel.file, &format!("the index answered {status}"))));
-        }
+        let mut response = self.index.ask(url, HeaderMap::new()).await?;
         let total = response.content_length();
         let mut incoming = Incoming::begin(self, &wheel.file)?;
-        while let Some(chunk) = response.chunk().await.map_err(|error| Failure::of(wheel, error))? {
+        incoming.expect(total.unwrap_or_default())?;
+        while let Some(chunk) = response.chunk().await.map_err(Failure::of)? {
             incoming.add(&chunk)?;
             progress(incoming.size, total);
         }
         Ok(incoming.keep(Some(wheel.digest))?.0)
-    }
-}
-
-impl WheelStore {
-    fn client(&self) -> Result<&Client, InstallError> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let is_local = self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()));
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "wheels come from an index the operator chose, with limits of their own"
-        )]
-        let client = Client::builder()
-            .user_agent(concat!("par/", env!("CARGO_PKG_VERSION")))
-            .referer(false)
-            .connect_timeout(Duration::from_secs(10))
-            .read_timeout(IDLE)
-            .redirect(redirect::Policy::custom(move |attempt| {
-                if attempt.previous().len() > 5 {
-                    attempt.error("too many redirects")
-                } else if is_trusted_transport(attempt.url(), is_local) {
-                    attempt.follow()
-                } else {
-                    attempt.error("a redirect away from https")
-                }
-            }))
-            .build()
-            .map_err(|error| InstallError::cache(std::io::Error::other(error)))?;
-        Ok(self.client.get_or_init(|| client))
-    }
-
-    /// A request that carries the credentials of the index to the index, and to nobody else.
-    fn request(&self, url: &Url) -> Result<RequestBuilder, InstallError> {
-        let request = self.client()?.get(url.clone());
-        let index = self.index.as_ref().map(RedactedUrl::expose);
-        Ok(match index.filter(|index| index.origin() == url.origin() && !index.username().is_empty()) {
-            Some(index) => request.basic_auth(index.username(), index.password()),
-            None => request,
-        })
-    }
-
-    /// Up to `largest` bytes of a page or a file of the index.
-    pub(super) async fn fetch(&self, url: &Url, largest: u64) -> Result<Vec<u8>, String> {
-        let is_local = self.index.as_ref().is_some_and(|index| is_plain_loopback(index.expose()));
-        if !is_trusted_transport(url, is_local) {
-            return Err("its URL is not `https`".to_owned());
-        }
-        let request = self.request(url).map_err(|error| error.to_string())?;
-        let mut response = request.send().await.map_err(|error| chain(&error.without_url()))?;
-        if !response.status().is_success() {
-            return Err(format!("the index answered {}", response.status()));
-        }
-        let mut content = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| chain(&error.without_url()))? {
-            content.extend_from_slice(&chunk);
-            if content.len() as u64 > largest {
-                return Err(format!("it is larger than {} MiB", largest >> 20));
-            }
-        }
-        Ok(content)
-    }
-}
-
-enum Failure {
-    Passing(String),
-    Final(InstallError),
-}
-
-impl Failure {
-    /// Transport errors may pass; where a server sends us will not change. The URL is not shown: it may hold a token.
-    fn of(wheel: &LockedWheel, error: reqwest::Error) -> Self {
-        let is_final = error.is_redirect();
-        let text = chain(&error.without_url());
-        if is_final { Self::Final(failed(&wheel.file, &text)) } else { Self::Passing(text) }
-    }
-}
-
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-impl From<InstallError> for Failure {
-    fn from(error: InstallError) -> Self {
-        Self::Final(error)
     }
 }
 
@@ -333,11 +221,17 @@ impl<'a> Incoming<'a> {
         Ok(Self { store, wheel, file, hasher: Hasher::default(), size: 0 })
     }
 
-    fn add(&mut self, bytes: &[u8]) -> Result<(), InstallError> {
-        self.size += bytes.len() as u64;
-        if self.size > self.store.largest {
+    /// Refuses a wheel of this size, or of more, if no wheel is that large. Unit: bytes.
+    fn expect(&self, size: u64) -> Result<(), InstallError> {
+        if size > self.store.largest {
             return Err(failed(self.wheel, &format!("it is larger than {} MiB", self.store.largest >> 20)));
         }
+        Ok(())
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<(), InstallError> {
+        self.size += bytes.len() as u64;
+        self.expect(self.size)?;
         self.hasher.update(bytes);
         self.file.write_all(bytes).map_err(InstallError::cache)
     }
@@ -360,23 +254,6 @@ impl<'a> Incoming<'a> {
 
 fn failed(wheel: &WheelName, because: &str) -> InstallError {
     InstallError::Download { wheel: wheel.to_string(), because: because.to_owned() }
-}
-
-/// Whether a wheel or an index may come from this URL: `https` always; plain `http` only where it
-/// stays on this machine, and only if the index the operator chose does.
-pub(crate) fn is_trusted_transport(url: &Url, index_is_local: bool) -> bool {
-    url.scheme() == "https" || (index_is_local && is_plain_loopback(url))
-}
-
-fn is_plain_loopback(url: &Url) -> bool {
-    let is_loopback = match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => {
-            host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
-        None => false,
-    };
-    url.scheme() == "http" && is_loopback
 }
 
 fn is_inside(path: &Path, directory: &Path) -> std::io::Result<bool> {

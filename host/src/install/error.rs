@@ -12,6 +12,7 @@ use par_apkg::wheel::{RecordFault, Unusable};
 use super::classify::Native;
 use super::lock::LockError;
 use super::settings::{PYTHON_VERSION, UV_VERSION};
+use crate::fetch::AddressRefused;
 
 /// The way out where another Python may help.
 const OUTSIDE: &str =
@@ -108,7 +109,7 @@ pub enum InstallError {
     NotFound {
         /// `name==version` of each.
         which: Vec<String>,
-        /// What the resolver said, if it was asked.
+        /// What the index has instead, if it was asked.
         reason: String,
     },
     /// The files a lock led to are not the ones it was made with.
@@ -161,6 +162,22 @@ pub enum InstallError {
         wheel: String,
         /// What happened, without the URL, which may hold credentials.
         because: String,
+    },
+    /// The index does not say which files it has of a project.
+    #[error("cannot ask the package index for `{project}`: {because}")]
+    Index {
+        /// Its name.
+        project: String,
+        /// What happened, without the URL, which may hold credentials.
+        because: String,
+    },
+    /// What the index has is, or leads, where nothing is fetched from.
+    #[error("cannot fetch {what}: {refused}")]
+    Address {
+        /// The file, or the page.
+        what: String,
+        /// The host, and what is wrong with its address.
+        refused: AddressRefused,
     },
     /// The bytes that came are not the ones the lock names.
     #[error("digest mismatch for `{wheel}`\n  expected {expected}\n  got      {got}")]
@@ -247,10 +264,6 @@ impl InstallError {
                 "run `par lock` where `uv` is and put its `pylock.toml` into the package; or run `just tools`, or set \
                  `PAR_UV` to a `uv` of version {UV_VERSION}"
             )),
-            Self::NoUv { needed: Needed::Wheels(_), .. } => Some(format!(
-                "put the wheels into `WHEELHOUSE_DIR` with `par wheelhouse add`; or run `just tools`, or set `PAR_UV` \
-                 to a `uv` of version {UV_VERSION}"
-            )),
             Self::NoUv { needed: Needed::Unsaid, .. } | Self::UvVersion { .. } => {
                 Some(format!("run `just tools`, or set `PAR_UV` to a `uv` of version {UV_VERSION}"))
             }
@@ -271,6 +284,9 @@ impl InstallError {
             Self::PartlyHashed { .. } => {
                 Some("pin every requirement with `==` and a `--hash`, those of dependencies too, or none".to_owned())
             }
+            Self::Address { refused, .. } if refused.may_be_named() => {
+                Some("an operator may name the host in `PACKAGE_INTERNAL_HOSTS`".to_owned())
+            }
             Self::NotFound { .. } => Some("add the wheel to `WHEELHOUSE_DIR`, or let the index be asked".to_owned()),
             Self::TimedOut { .. } => Some("pin versions, so that the resolver has less to try".to_owned()),
             Self::Conflict { .. } => Some("require only one of the two".to_owned()),
@@ -286,13 +302,11 @@ pub enum Needed {
     Unsaid,
     /// Versions of these, which nothing pins.
     Versions(Vec<String>),
-    /// The wheels of these, which the package pins.
-    Wheels(Vec<String>),
 }
 
 fn wanted(needed: &Needed) -> String {
     match needed {
-        Needed::Versions(names) | Needed::Wheels(names) if !names.is_empty() => list(names),
+        Needed::Versions(names) if !names.is_empty() => list(names),
         _ => "dependencies".to_owned(),
     }
 }

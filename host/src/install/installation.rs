@@ -131,7 +131,7 @@ impl Install<'_> {
         }
         if let Some(pins) = &self.pins {
             (self.installer.progress)(Progress::Locked { distributions: pins.list.len() });
-            return locate::locate(pins, self.installer.guest, self.settings(), wheels, desk.scratch()).await;
+            return locate::locate(pins, self.installer.guest, self.settings(), wheels).await;
         }
         (self.installer.progress)(Progress::Resolving { requirements: self.wanted.len() });
         if self.settings().offline

@@ -13,8 +13,8 @@ use super::choose::WheelName;
 use super::download::WheelStore;
 use super::guest::GuestFiles;
 use super::lock::{Lock, Locked, LockedWheel};
+use super::page::PageFile;
 use super::pins::{Pin, Pins};
-use super::resolve;
 use super::settings::InstallSettings;
 use super::standin::stand_in;
 use super::{DOWNLOADS, InstallError};
@@ -25,7 +25,6 @@ pub(super) async fn locate(
     guest: &GuestFiles,
     settings: &InstallSettings,
     store: &WheelStore,
-    scratch: &Path,
 ) -> Result<Lock, InstallError> {
     let mut distributions = Vec::new();
     for pin in &pins.list {
@@ -56,14 +55,15 @@ pub(super) async fn locate(
             let which = missing.iter().map(|(name, version)| format!("{name}=={version}")).collect();
             return Err(InstallError::NotFound { which, reason: String::new() });
         }
-        let asked: Vec<_> = missing.iter().map(|(name, version)| (name, version.as_str())).collect();
-        let places = resolve::places(&asked, settings, scratch).await?;
-        for place in places.distributions {
-            let pin = pins.list.iter().find(|pin| pin.name == place.name);
-            let locked = distributions.iter_mut().find(|locked| locked.name == place.name);
-            if let Some((pin, locked)) = pin.zip(locked) {
-                let is_pinned = |wheel: &LockedWheel| pin.files.iter().any(|file| file.digest == wheel.digest);
-                locked.wheels = place.wheels.into_iter().filter(is_pinned).collect();
+        let is_missing = |pin: &&Pin| missing.iter().any(|(name, _)| *name == pin.name);
+        let found: Vec<(&Pin, Vec<LockedWheel>)> = stream::iter(pins.list.iter().filter(is_missing))
+            .map(|pin| async move { Ok::<_, InstallError>((pin, on_index(pin, store).await?)) })
+            .buffered(DOWNLOADS)
+            .try_collect()
+            .await?;
+        for (pin, wheels) in found {
+            if let Some(locked) = distributions.iter_mut().find(|locked| locked.name == pin.name) {
+                locked.wheels = wheels;
             }
         }
     }
@@ -142,6 +142,36 @@ fn candidates(pin: &Pin, settings: &InstallSettings, store: &WheelStore) -> Resu
     }
     let wheels = named.into_iter().filter(|(_, name)| name.is_candidate());
     Ok(wheels.map(|(digest, file)| LockedWheel { file, url: None, digest }).collect())
+}
+
+/// The files a pin allows that fit, where the operator's index has them. The package says which bytes, the index where
+/// they are: it need not know their digests, but what it says of them must be the same.
+async fn on_index(pin: &Pin, store: &WheelStore) -> Result<Vec<LockedWheel>, InstallError> {
+    let Some(files) = store.index().files(&pin.name).await? else {
+        let which = vec![format!("{}=={}", pin.name, pin.version)];
+        return Err(InstallError::NotFound { which, reason: "the package index does not have it".to_owned() });
+    };
+    let (mut wheels, mut other) = (Vec::new(), None);
+    for PageFile { name, url, digest, .. } in files {
+        let Some(file) = WheelName::parse(&name).filter(|file| *file.distribution() == pin.name) else { continue };
+        let named = pin.files.iter().find(|pinned| pinned.name.as_ref() == Some(&file));
+        let pinned = match digest {
+            Some(digest) => pin.files.iter().find(|pinned| pinned.digest == digest),
+            None => named,
+        };
+        match (pinned, named, digest) {
+            (Some(pinned), ..) if file.is_candidate() => {
+                wheels.push(LockedWheel { file, url: Some(url), digest: pinned.digest });
+            }
+            (None, Some(named), Some(got)) => other = Some((name, named.digest, got)),
+            _ => {}
+        }
+    }
+    match other {
+        // The file is there and is not the one.
+        Some((wheel, expected, got)) if wheels.is_empty() => Err(InstallError::Digest { wheel, expected, got }),
+        _ => Ok(wheels),
+    }
 }
 
 /// Wheels of the version in the wheelhouse, with what they really are.

@@ -117,7 +117,7 @@ impl Run<'_> {
         if self.settings.offline {
             placeholder::write_carried(self.guest, self.scratch)?;
         }
-        let mut command = compile(self.uv, self.settings, Some(self.guest), self.scratch);
+        let mut command = compile(self.uv, self.settings, self.guest, self.scratch);
         // An answer that exists already says what to prefer.
         let (file, preferences) = match self.detail {
             Detail::Wheels => (LOCK, preferred_in_lock(self.guest)),
@@ -170,32 +170,6 @@ fn preferred_versions(guest: &GuestFiles) -> String {
     guest.preferred().iter().map(|(name, version)| format!("{name}=={version}\n")).collect()
 }
 
-/// Where the index keeps the wheels of exact versions. Nothing is resolved: dependencies are
-/// not looked at, and what the index has instead of a version is not taken.
-pub(super) async fn places(
-    pins: &[(&ProjectName, &str)],
-    settings: &InstallSettings,
-    scratch: &Path,
-) -> Result<Lock, InstallError> {
-    let needed = || Needed::Wheels(pins.iter().map(|(name, version)| format!("{name}=={version}")).collect());
-    let uv = find(settings).map_err(|error| error.needed_for(needed()))?;
-    check_version(&uv, settings).await?;
-    let _kept = keep_cache(settings).await?;
-    let pinned: String = pins.iter().map(|(name, version)| format!("{name}=={version}\n")).collect();
-    write(scratch, &pinned, "")?;
-    let mut command = compile(&uv, settings, None, scratch);
-    command.args(["--format", "pylock.toml", "--no-deps"]);
-    let output = command.output().await.map_err(|source| InstallError::RunUv { uv: uv.clone(), source })?;
-    if output.status.success() {
-        return Ok(Lock::parse(&String::from_utf8_lossy(&output.stdout))?);
-    }
-    let reason = explain::reason(&String::from_utf8_lossy(&output.stderr));
-    Err(InstallError::NotFound {
-        which: pins.iter().map(|(name, version)| format!("{name}=={version}")).collect(),
-        reason,
-    })
-}
-
 /// Keeps out what a wheelhouse has of distributions that are tied to the guest: its wheels count
 /// beside every index.
 fn constraints(guest: &GuestFiles, settings: &InstallSettings) -> String {
@@ -232,7 +206,7 @@ pub(super) async fn requirers(
     scratch: &Path,
 ) -> Vec<String> {
     let (Ok(uv), Ok(_kept)) = (find(settings), keep_cache(settings).await) else { return Vec::new() };
-    let output = compile(&uv, settings, Some(guest), scratch).args(["--annotation-style", "line"]).output().await;
+    let output = compile(&uv, settings, guest, scratch).args(["--annotation-style", "line"]).output().await;
     match output {
         Ok(output) if output.status.success() => {
             explain::requirers(&String::from_utf8_lossy(&output.stdout), name, wanted)
@@ -241,9 +215,8 @@ pub(super) async fn requirers(
     }
 }
 
-/// The command all questions have in common. With a guest, distributions that are tied to it have
-/// no releases but its own.
-fn compile(uv: &Path, settings: &InstallSettings, guest: Option<&GuestFiles>, scratch: &Path) -> Command {
+/// The command all questions have in common. Distributions that are tied to the guest have no releases but its own.
+fn compile(uv: &Path, settings: &InstallSettings, guest: &GuestFiles, scratch: &Path) -> Command {
     let mut command = command(uv, settings);
     command.current_dir(scratch).args(["pip", "compile", REQUIREMENTS]);
     command.args(["--constraints", CONSTRAINTS, "--excludes", EXCLUDES]);
@@ -251,14 +224,14 @@ fn compile(uv: &Path, settings: &InstallSettings, guest: Option<&GuestFiles>, sc
     command.args(["--python-version", PYTHON_VERSION, "--python-platform", RESOLVE_PLATFORM]);
     command.args(["--no-config", "--no-progress", "--system-certs", "--color", "never"]);
     command.arg("--cache-dir").arg(settings.cache.join(RESOLVER_CACHE));
-    if let Some((guest, index)) = guest.and_then(|guest| Some((guest, guest.index()?))) {
+    if let Some(index) = guest.index() {
         // The first index that has a name is the only one that is asked for it.
         command.arg("--index").arg(index);
         for name in guest.all_tied().filter(|_| settings.offline) {
             command.arg("--find-links").arg(index.join(name.as_str()));
         }
     }
-    if settings.offline && guest.is_some() {
+    if settings.offline {
         // An index would have what the guest carries.
         command.arg("--find-links").arg(scratch.join(placeholder::CARRIED));
     }

@@ -53,6 +53,9 @@ pub struct InstallSettings {
     pub search_path: Option<String>,
     /// The package index; unset is the public one (`PAR_INDEX_URL`).
     pub index: Option<RedactedUrl>,
+    /// Hosts of files that may have private addresses beside the index, in the form URLs give them
+    /// (`PACKAGE_INTERNAL_HOSTS`).
+    pub internal_hosts: Vec<String>,
     /// Local wheels that count as if the index had them. Source: `WHEELHOUSE_DIR`.
     pub wheelhouse: Option<PathBuf>,
     /// Never ask the index (`WHEELHOUSE_OFFLINE`). Default: ask it.
@@ -79,6 +82,7 @@ impl InstallSettings {
             python: None,
             search_path: None,
             index: None,
+            internal_hosts: Vec::new(),
             wheelhouse: None,
             offline: false,
             build_from_source: false,

@@ -151,13 +151,11 @@ impl<'a> Shelf<'a> {
     }
 
     async fn on_index(&self, project: &ProjectName) -> Result<Vec<SourceFile>, InstallError> {
-        let index = self.settings().index.as_ref().filter(|_| !self.settings().offline);
-        let Some(page) = index.and_then(|index| project::page_of(index.expose(), project)) else {
+        if self.settings().index.is_none() || self.settings().offline {
             return Ok(Vec::new());
-        };
-        let failed = |because| InstallError::Download { wheel: format!("the page of {project}"), because };
-        let content = self.store.fetch(&page, project::LARGEST_PAGE).await.map_err(failed)?;
-        Ok(project::sources(&String::from_utf8_lossy(&content), &page, project))
+        }
+        let files = self.store.index().files(project).await?;
+        Ok(project::sources(files.unwrap_or_default(), project))
     }
 
     /// A source distribution the resolver chose by its placeholder.
@@ -257,12 +255,11 @@ impl<'a> Shelf<'a> {
     /// The bytes of a source distribution, verified.
     async fn content(&self, source: &SourceFile) -> Result<Vec<u8>, InstallError> {
         let largest = self.settings().max_wheel_bytes;
-        let content = match source.url.to_file_path() {
-            Ok(path) if source.url.scheme() == "file" => fs::read(path).map_err(|error| error.to_string()),
-            _ => self.store.fetch(&source.url, largest).await,
-        };
         let failed = |because| InstallError::Download { wheel: source.file.clone(), because };
-        let content = content.map_err(failed)?;
+        let content = match source.url.to_file_path() {
+            Ok(path) if source.url.scheme() == "file" => fs::read(path).map_err(|error| failed(error.to_string()))?,
+            _ => self.store.index().content(&source.file, &source.url, largest).await?,
+        };
         let got = Sha256::of(&content);
         if got == source.digest {
             return Ok(content);

@@ -185,36 +185,6 @@ async fn hashes_for_some_requirements_only_are_refused() {
     );
 }
 
-#[tokio::test]
-async fn a_pinned_wheel_that_is_not_here_is_asked_for_by_its_version_alone() {
-    let bench = without_resolver(&[]);
-    let seen = bench.path("seen");
-    fs::write(bench.path("wheelhouse").join(thing().file()), thing().bytes()).unwrap();
-    let place = format!("file://{}", bench.path("wheelhouse").join(thing().file()).display());
-    let answer = bench.path("answer");
-    fs::write(&answer, format!("lock-version = \"1.0\"\n{}", entry(&thing(), &place, Sha256::of(thing().bytes()))))
-        .unwrap();
-    bench.resolver(&format!(
-        "/bin/cat requirements.in > {0}; echo \"$*\" >> {0}; /bin/cat {1}",
-        seen.display(),
-        answer.display()
-    ));
-    let mut requirements = requirements(&["thing==1.0"]);
-    requirements.list[0].hashes = vec![Sha256::of(thing().bytes())];
-    // Found by its hash in the wheelhouse: nobody is asked.
-    bench.install_all(&requirements).await.unwrap().unwrap();
-    assert!(!seen.exists());
-
-    // Named by a lock, in no place: asked for without dependencies.
-    let named = Wheel::pure("thing", "1.0").with("thing/more.py", "");
-    let lock = pylock(&named, "").replace(&named.file(), "thing-1.0-1-py3-none-any.whl");
-    let error = bench.install_locked(&["thing"], &lock).await.unwrap_err();
-
-    assert_eq!(error.to_string(), "`thing==1.0` cannot be found: no wheel with a digest the package names fits");
-    let text = fs::read_to_string(seen).unwrap();
-    assert!(text.starts_with("thing==1.0\n") && text.contains("--no-deps"), "{text}");
-}
-
 /// Offline means that nobody is asked.
 #[tokio::test]
 async fn offline_a_pinned_wheel_that_is_not_here_is_an_error_with_its_name() {

@@ -3,6 +3,7 @@
 mod downloads;
 mod layers;
 mod locks;
+mod pinned;
 mod refusals;
 mod resolver;
 mod settling;
