@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from image_test.promises.contents import is_reproducible, is_small, nothing_else_inside
 from image_test.promises.ending import drains_under_load
+from image_test.promises.installing import installs_from_an_index
 from image_test.promises.memory import memory_is_limited
 from image_test.promises.native import a_native_agent_runs_in_the_full_image, numpy_is_refused
 from image_test.promises.network import (
@@ -34,6 +35,7 @@ SHORT: list[Promise] = [
 
 ALL: list[Promise] = [
     *SHORT,
+    installs_from_an_index,
     numpy_is_refused,
     a_native_agent_runs_in_the_full_image,
     the_role_of_the_task_is_all_that_is_asked_for,
