@@ -20,7 +20,17 @@ from wit_world.exports.http import Surface
 from wit_world.imports import calls, log
 from wit_world.imports.failure import Failure, Reason
 
-from par_guest import a2a_http, actions, logs, outbound, platform_fixes, rest, restoring, versions
+from par_guest import (
+    a2a_http,
+    actions,
+    logs,
+    outbound,
+    output,
+    platform_fixes,
+    rest,
+    restoring,
+    versions,
+)
 from par_guest.asgi import HttpCall, background_work
 from par_guest.context import current_call
 from par_guest.failures import failure_of, load_failure
@@ -39,6 +49,7 @@ GC_THRESHOLD = 20_000
 # At build time, when all platform libraries are in memory; later imports find it done.
 platform_fixes.apply()
 replace_everywhere(outbound.apply())
+replace_everywhere(output.apply())
 versions.remember()
 
 _LEVELS = {level.name.lower(): level for level in log.Level}
@@ -133,8 +144,6 @@ async def _refuse(message: str) -> Any:
 
 def _load(spec: world.AgentSpec) -> world.AgentDescription:
     restoring.after_restore()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
     logs.install(_emit)
     # What is imported stays: looking for cycles in it every few thousand objects finds none.
     gc.set_threshold(GC_THRESHOLD)
