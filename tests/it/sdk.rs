@@ -67,6 +67,70 @@ async fn functions_are_served_as_json_rpc() {
     assert_eq!(a2a(&host, Method::GET, "/elsewhere", "").await.status, 404);
 }
 
+/// Counts what it is asked.
+const COUNTING: &str = "
+asked = []
+
+
+def main():
+    def chat(parameters):
+        asked.append(parameters)
+        return parameters.get('message')
+
+    return {'custom_handlers': {'chat': chat, 'asked': lambda _: len(asked)}, 'streaming_handlers': {'chat': chat}}
+";
+
+/// Hostile 154: what the A2A test kit demands of JSON-RPC, of the form that is served: a request that is none is refused with
+/// the code of its mistake and reaches no function, an unknown method is said to be unknown, and an id comes back as it was.
+#[tokio::test]
+async fn what_is_no_json_rpc_request_is_refused_with_its_code() {
+    let package = Package::new("probe", "a2a:\n  http_server: functions\n").file("functions.py", COUNTING);
+    let host = TestHost::agent(&package).start().await;
+    let (deep, digits) = ("[".repeat(200_000), "9".repeat(20_000));
+
+    for path in ["/", "/stream"] {
+        for (body, code, id) in [
+            ("", -32700, json!(null)),
+            ("{\"id\": 1,", -32700, json!(null)),
+            ("{\"id\": 1, \"method\": \"chat\"} x", -32700, json!(null)),
+            ("{\"id\": NaN, \"method\": \"chat\"}", -32700, json!(null)),
+            ("{\"id\": 1e999, \"method\": \"chat\"}", -32700, json!(null)),
+            (&format!("{{\"id\": {digits}, \"method\": \"chat\"}}"), -32700, json!(null)),
+            (&format!("{{\"params\": {deep}"), -32700, json!(null)),
+            ("[]", -32600, json!(null)),
+            ("[{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"chat\"}]", -32600, json!(null)),
+            ("{\"jsonrpc\": \"2.0\", \"id\": {}, \"method\": \"chat\"}", -32600, json!(null)),
+            ("{\"jsonrpc\": \"1.0\", \"id\": 1, \"method\": \"chat\"}", -32600, json!(1)),
+            ("{\"jsonrpc\": \"2.0\", \"id\": 1}", -32600, json!(1)),
+            ("{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": [\"chat\"]}", -32600, json!(1)),
+            ("{\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"chat\", \"params\": 5}", -32602, json!(1)),
+        ] {
+            let reply = a2a(&host, Method::POST, path, body).await;
+
+            let shown = &body[..body.len().min(60)];
+            assert_eq!((reply.status, &reply.json()["error"]["code"]), (200, &json!(code)), "{path} {shown}");
+            assert_eq!(reply.json()["id"], id, "{path} {shown}");
+        }
+    }
+    assert_eq!(call(&host, "/", "asked", json!({})).await["result"], 0, "no function was called");
+    assert!(host.events("Instance trapped").is_empty());
+
+    let large = "x".repeat(1 << 20);
+    for id in [json!(0), json!(-1), json!(u64::MAX), json!(large), json!("\u{1f600}\r\n\"")] {
+        let request = json!({"jsonrpc": "2.0", "id": id, "method": "message/send", "params": {"message": {"parts": [{"kind": "text", "text": "hi"}]}}});
+        let answer = a2a(&host, Method::POST, "/", &request.to_string()).await.json();
+        assert_eq!(answer, json!({"jsonrpc": "2.0", "id": id, "result": "hi"}));
+    }
+    assert_eq!(call(&host, "/", "asked", json!({})).await["result"], 5);
+
+    let only = COUNTING.replace("'chat': chat, 'asked'", "'asked'");
+    let host = TestHost::agent(&Package::new("probe", "a2a:\n  http_server: functions\n").file("functions.py", only));
+    let host = host.start().await;
+    let answer = call(&host, "/", "tasks/get", json!({"id": "t"})).await;
+    assert_eq!(answer["error"], json!({"code": -32601, "message": "Method not found: get"}));
+    assert_eq!(call(&host, "/", "asked", json!({})).await["result"], 0);
+}
+
 /// The states of a task as they arrive; each ends as completed or failed.
 #[tokio::test]
 async fn functions_that_stream_are_served_as_events() {
@@ -165,11 +229,22 @@ async fn a_plan_mode_agent_runs_unmodified_as_http_server() {
     plans(async |request| events(host.post("/", &request).await.text())).await;
 }
 
+/// Hostile 154: requests the SDK does not take are answered by the SDK, and leave the agent as it was.
 #[tokio::test]
 async fn a_plan_mode_agent_runs_unmodified_on_the_a2a_port() {
     let host = planner("a2a:\n  http_server: main:server\n").await;
 
     let card = a2a(&host, Method::GET, "/.well-known/agent.json", "").await.json();
     assert_eq!(card["name"], "Planner");
+    // What the SDK says to requests that are none is its own affair, and costs nobody else anything.
+    for (body, status, code) in [
+        (r#"{"jsonrpc": "2.0", "id": 1, "method": "tasks/get"}"#, 200, json!(-32601)),
+        (r#"{"jsonrpc": "2.0", "id": 1}"#, 500, json!(-32603)),
+    ] {
+        let reply = a2a(&host, Method::POST, "/", body).await;
+        assert_eq!((reply.status, &reply.json()["error"]["code"]), (status, &code), "{body}");
+    }
+    assert_eq!(a2a(&host, Method::POST, "/", "{").await.status, 500);
+    assert!(host.events("Instance trapped").is_empty());
     plans(async |request| events(a2a(&host, Method::POST, "/", &request.to_string()).await.text())).await;
 }

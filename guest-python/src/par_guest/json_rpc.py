@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import math
+import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +20,13 @@ from par_guest.applications import Message, Receive, Scope, Send
 
 logger = logging.getLogger("par_guest.a2a")
 
-_PARSE_ERROR, _INVALID, _NOT_FOUND, _FAILED = -32700, -32600, -32601, -32000
+_PARSE_ERROR, _INVALID, _NOT_FOUND, _INVALID_PARAMS, _FAILED = (
+    -32700,
+    -32600,
+    -32601,
+    -32602,
+    -32000,
+)
 
 #: Methods that name the function they want in the message's metadata.
 _MESSAGES = ("message/send", "tasks/send", "tasks/sendSubscribe")
@@ -43,11 +51,11 @@ class Skills:
 
 
 class _Wrong(Exception):
-    """What a JSON-RPC error says."""
+    """What a JSON-RPC error says, and the id of its request where there is one."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, number: Any = None) -> None:
         super().__init__(message)
-        self.code, self.message = code, message
+        self.code, self.message, self.number = code, message, number
 
 
 class JsonRpc:
@@ -96,14 +104,14 @@ class JsonRpc:
         number = None
         try:
             number, method, params = _request(body)
-            function, arguments = _wanted(method, params, self._skills.plain)
+            function, arguments = _wanted(number, method, params, self._skills.plain)
             result = function(arguments)
             if inspect.isawaitable(result):
                 result = await result
             # Only what JSON can say is an answer; the rest is the function's mistake.
             answer = {"jsonrpc": "2.0", "result": json.loads(_dumps(result)), "id": number}
         except _Wrong as wrong:
-            answer = _error(wrong.code, wrong.message, number)
+            answer = _error(wrong.code, wrong.message, wrong.number)
         except Exception as error:
             logger.exception("a function of the agent raised")
             answer = _error(_FAILED, str(error), number)
@@ -117,9 +125,9 @@ class JsonRpc:
                 error = _error(_NOT_FOUND, "Streaming not supported", number)
                 await _json(send, 400, error)
                 return
-            function, arguments = _wanted(method, params, self._skills.streaming)
+            function, arguments = _wanted(number, method, params, self._skills.streaming)
         except _Wrong as wrong:
-            await _json(send, 200, _error(wrong.code, wrong.message, number))
+            await _json(send, 200, _error(wrong.code, wrong.message, wrong.number))
             return
         task = str(params.get("id") or params.get("taskId") or uuid.uuid4())
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
@@ -136,19 +144,38 @@ class JsonRpc:
 
 
 def _request(body: bytes) -> tuple[Any, str, dict[str, Any]]:
-    """Id, method and parameters of a request."""
+    """Id, method and parameters of a request.
+
+    Callers that leave `jsonrpc` out are older than those who say another version than they speak.
+    """
     try:
-        request = json.loads(body)
+        request = json.loads(body, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
         raise _Wrong(_PARSE_ERROR, "Parse error") from None
-    if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+    if not isinstance(request, dict):
         raise _Wrong(_INVALID, "Invalid Request")
-    params = request.get("params")
-    return request.get("id"), request["method"], params if isinstance(params, dict) else {}
+    number, method, params = (request.get(key) for key in ("id", "method", "params"))
+    if isinstance(number, bool) or not isinstance(number, (str, int, float, type(None))):
+        raise _Wrong(_INVALID, "Invalid Request")
+    if request.get("jsonrpc", "2.0") != "2.0" or not isinstance(method, str):
+        raise _Wrong(_INVALID, "Invalid Request", number)
+    if not isinstance(params, (dict, list, type(None))):
+        raise _Wrong(_INVALID_PARAMS, "Invalid params", number)
+    return number, method, params if isinstance(params, dict) else {}
+
+
+def _no_number(text: str) -> float:
+    """`NaN` and `Infinity`, which Python reads and writes, and JSON does not have."""
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
 
 
 def _wanted(
-    method: str, params: dict[str, Any], functions: Mapping[str, Callable[..., Any]]
+    number: Any, method: str, params: dict[str, Any], functions: Mapping[str, Callable[..., Any]]
 ) -> tuple[Callable[..., Any], dict[str, Any]]:
     """The function a request wants, and what it is called with."""
     if method in _MESSAGES:
@@ -163,10 +190,12 @@ def _wanted(
         skill = params.get("skill") or method.rpartition("/")[2]
         inner = params.get("params")
         arguments = dict(inner if isinstance(inner, dict) else params)
+    if not isinstance(skill, str):
+        raise _Wrong(_INVALID_PARAMS, "Invalid params", number)
     for name in (skill, *_FALLBACKS):
         if name in functions:
             return functions[name], arguments
-    raise _Wrong(_NOT_FOUND, f"Method not found: {skill}")
+    raise _Wrong(_NOT_FOUND, f"Method not found: {skill}", number)
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -229,13 +258,18 @@ def _error(code: int, message: str, number: Any) -> dict[str, Any]:
 
 
 def _dumps(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _encoded(text: str) -> bytes:
+    """JSON in UTF-8. Half of a surrogate pair, which UTF-8 does not have, stays escaped."""
+    return re.sub(r"[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text).encode()
 
 
 async def _event(send: Send, task: str, status: dict[str, Any]) -> None:
     params = {"taskId": task, "status": status}
     event = {"jsonrpc": "2.0", "method": "tasks/status", "params": params}
-    data = f"data: {_dumps(event)}\n\n".encode()
+    data = _encoded(f"data: {_dumps(event)}\n\n")
     await send({"type": "http.response.body", "body": data, "more_body": True})
 
 
@@ -257,7 +291,7 @@ async def _refuse_method(send: Send, allowed: str) -> None:
 async def _json(
     send: Send, status: int, value: Any, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
-    body = _dumps(value).encode()
+    body = _encoded(_dumps(value))
     head = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
