@@ -109,6 +109,7 @@ impl Failures {
 }
 
 /// What is kept; nothing if it is old, or not what this module writes.
+#[expect(clippy::disallowed_methods, reason = "the time of a file is all that outlives the process")]
 fn read(file: &Path) -> u32 {
     let kept = || {
         let age = SystemTime::now().duration_since(fs_err::metadata(file).ok()?.modified().ok()?);
@@ -177,6 +178,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "the time of a file is all that outlives the process")]
     fn a_failure_of_long_ago_and_nonsense_do_not_count() {
         let root = tempfile::tempdir().unwrap();
         let failures = at(root.path());

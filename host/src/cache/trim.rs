@@ -63,6 +63,7 @@ pub struct Trimmed {
 }
 
 /// Says that a file, or the entry it is the marker of, is used now.
+#[expect(clippy::disallowed_methods, reason = "files are compared by their times")]
 pub fn touch(file: &File) {
     // A cache somebody else wrote can be used and not changed; then its times are theirs.
     let _ = file.set_modified(SystemTime::now());
@@ -252,6 +253,7 @@ mod tests {
     }
 
     /// A file or the marker of a directory, used so many hours ago.
+    #[expect(clippy::disallowed_methods, reason = "files are compared by their times")]
     fn put(path: &Path, bytes: usize, hours: u64) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, vec![0; bytes]).unwrap();
@@ -336,6 +338,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "files are compared by their times")]
     fn what_goes_as_a_whole_is_as_old_as_its_last_use() {
         const WHOLE: Shelf = Shelf { place: "resolver", kind: Kind::Whole, companion: None };
         let cache = tempfile::tempdir().unwrap();

@@ -348,6 +348,7 @@ impl Desk {
     /// Completes the layer and gives it its name; if another process was first, takes that one.
     ///
     /// The disk may not have all of it yet: see [`DepsLayer::settle`].
+    #[expect(clippy::disallowed_methods, reason = "the marker says when it was made")]
     pub(super) fn finish(&self, about: About<'_>) -> Result<DepsLayer, InstallError> {
         let layer = self.layer();
         // The interpreter is the guest's; its standard library is mounted there.

@@ -330,6 +330,7 @@ impl Building<'_> {
         Some(Venv { directory, python, distributions: marker.distributions, _lease: Arc::new(file) })
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the marker says when it was made")]
     async fn make(&self, with: Making<'_>, place: &Path, lock: &str, digest: &str) -> Result<Venv, InstallError> {
         let directory = with.install(lock).await.map_err(|failed| self.failed(failed))?;
         let marker = Marker {

@@ -224,6 +224,7 @@ impl Drop for Span {
 }
 
 /// The time of day at an instant.
+#[expect(clippy::disallowed_methods, reason = "spans have the time of day")]
 fn nanoseconds(at: Instant) -> u64 {
     let at = SystemTime::now().checked_sub(at.elapsed()).unwrap_or(UNIX_EPOCH);
     at.duration_since(UNIX_EPOCH).ok().and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or_default()

@@ -178,6 +178,7 @@ impl<S: Subscriber> Layer<S> for LineLayer {
         })
     }
 
+    #[expect(clippy::disallowed_methods, reason = "lines have the time of day")]
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
         let level = Level::from(metadata.level());

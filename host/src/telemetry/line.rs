@@ -57,6 +57,7 @@ impl Origin {
     }
 
     /// The line that tells how many lines are missing.
+    #[expect(clippy::disallowed_methods, reason = "lines have the time of day")]
     pub(super) fn dropped_notice(&self, event: &str, dropped: u64) -> Vec<u8> {
         let details = Map::from_iter([("dropped".to_owned(), Value::from(dropped))]);
         let fields = Fields { message: event.to_owned(), details };

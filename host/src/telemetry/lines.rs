@@ -24,6 +24,7 @@ impl Lines {
     }
 
     /// Writes a line with these fields in `details`; false when there is no room for it now.
+    #[expect(clippy::disallowed_methods, reason = "lines have the time of day")]
     pub(crate) fn try_write(&self, level: Level, event: &str, details: Map<String, Value>) -> bool {
         let fields = Fields { message: event.to_owned(), details };
         self.sink.try_write(&self.origin.line(Timestamp::now(), level, fields, Repeat::Nothing))
