@@ -205,7 +205,8 @@ async fn fetched(config: &Config, source: PackageSource, console: &Console) -> R
 }
 
 fn open(verified: VerifiedPackage, limits: ArchiveLimits) -> Result<(Package, Scratch), BootError> {
-    let scratch = Scratch::new(SCRATCH_PREFIX).map_err(BootError::System)?;
+    let scratch =
+        Scratch::new(SCRATCH_PREFIX).map_err(|source| BootError::Temporary { path: std::env::temp_dir(), source })?;
     let package = match verified {
         VerifiedPackage::Archive { file, name } => Package::open_archive(file, &name, scratch.path(), limits)?,
         VerifiedPackage::Directory(path) => Package::open(&path, scratch.path(), limits)?,

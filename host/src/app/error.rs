@@ -36,6 +36,12 @@ pub(super) enum BootError {
         #[source]
         source: io::Error,
     },
+    #[error("cannot use `{path}` as the temporary directory")]
+    Temporary {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("no package URL: expected {0}")]
     NotAUrl(NotAPackageUrl),
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
@@ -118,6 +124,7 @@ impl BootError {
             ),
             Self::NowhereToWrite => Some("say where with `--output`; `-` is standard output".to_owned()),
             Self::Cache { .. } => Some("set `PAR_CACHE_DIR` to a directory only PAR may write to".to_owned()),
+            Self::Temporary { .. } => Some("set `TMPDIR` to a directory PAR may write to".to_owned()),
             Self::Fetch(error) => error.hint(),
             Self::Package(error) => error.hint(),
             Self::Grants(error) => error.hint(),
@@ -161,7 +168,9 @@ impl BootError {
             Self::Bind(_) | Self::Serve(_) => FailureClass::Port,
             Self::StartupTimeout(_) | Self::HardLimit { .. } => FailureClass::Time,
             Self::Memory(_) => FailureClass::Memory,
-            Self::Cache { .. } | Self::Sandbox(_) | Self::Broke(_) | Self::System(_) => FailureClass::Machine,
+            Self::Cache { .. } | Self::Temporary { .. } | Self::Sandbox(_) | Self::Broke(_) | Self::System(_) => {
+                FailureClass::Machine
+            }
             _ => FailureClass::Configuration,
         }
     }
