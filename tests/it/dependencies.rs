@@ -34,7 +34,7 @@ pub(crate) fn agent() -> Package {
 }
 
 /// Layers and what is unfinished, by name.
-fn layers(cache: &Path) -> Vec<String> {
+pub(crate) fn layers(cache: &Path) -> Vec<String> {
     let Ok(entries) = fs_err::read_dir(cache.join("deps")) else { return Vec::new() };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name != "index" && name != ".gate").collect()
@@ -54,12 +54,12 @@ fn files(directory: &Path) -> BTreeSet<PathBuf> {
 }
 
 /// Whether a layer has all of its bytecode.
-fn is_compiled(cache: &Path) -> bool {
+pub(crate) fn is_compiled(cache: &Path) -> bool {
     let state = |layer: String| fs_err::read_to_string(cache.join("deps").join(layer).join(".bytecode"));
     layers(cache).into_iter().any(|layer| state(layer).is_ok_and(|state| state == "complete"))
 }
 
-async fn served(host: &RunningHost) {
+pub(crate) async fn served(host: &RunningHost) {
     let reply = host.get("/x").await.json();
     assert_eq!(reply["answer"], 42, "{reply}");
     assert_eq!(reply["file"], "/deps/lib/python3.14/site-packages/thing/__init__.py");

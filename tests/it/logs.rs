@@ -1,6 +1,9 @@
 //! The log: what is in it, and what nobody can put there.
 
-use par_tests::{Package, TestHost};
+use std::time::{Duration, Instant};
+
+use par_tests::{Line, Package, TestHost};
+use reqwest::Method;
 use serde_json::json;
 
 fn probe() -> Package {
@@ -13,7 +16,7 @@ async fn every_line_carries_the_identity_and_the_schema() {
     let mut host = TestHost::agent(&probe()).env("LOG_LEVEL", "debug").start().await;
     host.get("/ping").await;
     host.get("/fail").await;
-    host.send(host.request(reqwest::Method::POST, "/forge").body("hello")).await;
+    host.send(host.request(Method::POST, "/forge").body("hello")).await;
 
     assert_eq!(host.stop().await, 0);
 
@@ -35,7 +38,7 @@ async fn an_output_that_is_stuck_or_closed_holds_nobody_up() {
         host.healthy().await;
 
         for _ in 0..300 {
-            let reply = host.send(host.request(reqwest::Method::POST, "/forge").body("x".repeat(2_000))).await;
+            let reply = host.send(host.request(Method::POST, "/forge").body("x".repeat(2_000))).await;
             assert_eq!(reply.status, 200);
         }
 
@@ -64,7 +67,7 @@ async fn an_agent_cannot_forge_a_line() {
     );
     let host = TestHost::agent(&probe()).start().await;
 
-    let reply = host.send(host.request(reqwest::Method::POST, "/forge").body(text)).await;
+    let reply = host.send(host.request(Method::POST, "/forge").body(text)).await;
     host.wait_for_agent("forged").await;
 
     assert_eq!(reply.status, 200);
@@ -89,7 +92,7 @@ async fn an_agent_cannot_forge_a_line() {
 async fn records_of_pythons_logging_keep_their_level_logger_and_traceback() {
     let host = TestHost::agent(&probe()).start().await;
 
-    host.send(host.request(reqwest::Method::POST, "/forge").body("hello")).await;
+    host.send(host.request(Method::POST, "/forge").body("hello")).await;
 
     let warning = host.wait_for_agent("hello").await;
     let caught = host.wait_for_agent("caught").await;
@@ -104,7 +107,7 @@ async fn records_of_pythons_logging_keep_their_level_logger_and_traceback() {
 #[tokio::test]
 async fn queries_and_header_fields_of_requests_are_not_logged() {
     let mut host = TestHost::agent(&probe()).env("LOG_LEVEL", "debug").start().await;
-    let request = host.request(reqwest::Method::GET, "/ping?api_key=hunter2").header("authorization", "Bearer hunter2");
+    let request = host.request(Method::GET, "/ping?api_key=hunter2").header("authorization", "Bearer hunter2");
 
     assert_eq!(host.send(request).await.status, 200);
     assert_eq!(host.stop().await, 0);
@@ -117,8 +120,8 @@ async fn queries_and_header_fields_of_requests_are_not_logged() {
     assert!(!host.log_text().contains("hunter2"));
 }
 
-/// hostile 83, 84: an agent that writes without end costs it lines, not the host its disk. The rate is low, so that
-/// the slowest machine writes faster.
+/// hostile 84: an agent that logs without end loses lines, and the host no disk. The rate is low, so that the slowest
+/// machine writes faster.
 #[tokio::test]
 async fn an_agent_that_logs_without_end_is_held_back() {
     let main = "
@@ -143,4 +146,74 @@ async def app(scope, receive, send):
     let lines = host.lines();
     assert!(lines.len() < 6_000, "{} lines", lines.len());
     assert!(lines.iter().all(|line| line.text.len() <= 200 << 10));
+}
+
+/// Writes a gigabyte, all in one line or in lines of a kibibyte, and goes on until somebody else was answered meanwhile.
+const FLOOD: &str = "
+import asyncio, sys
+
+MIB = 1 << 20
+begun, greeted = asyncio.Event(), asyncio.Event()
+
+async def app(scope, receive, send):
+    if scope['type'] != 'http':
+        raise NotImplementedError(scope['type'])
+    written = 0
+    if scope['path'] == '/greet':
+        await begun.wait()
+        greeted.set()
+    elif scope['path'] == '/few':
+        print('one line')
+        print('x' * 20_000)
+        print('last line')
+    else:
+        chunk = 'x' * MIB if scope['path'] == '/line' else ('x' * 1023 + chr(10)) * 1024
+        greeted.clear()
+        begun.set()
+        while written < 1024 * MIB or not greeted.is_set():
+            sys.stdout.write(chunk)
+            written += MIB
+            await asyncio.sleep(0)
+        begun.clear()
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    await send({'type': 'http.response.body', 'body': str(written).encode()})
+";
+
+/// hostile 83: a gigabyte of output, in one line and in many, costs the agent lines. The log keeps its rate, what is left
+/// out of it is counted and on the record, the process stays as large as it was, and others are answered meanwhile. An
+/// ordinary amount arrives whole.
+#[tokio::test]
+async fn a_gigabyte_of_output_is_counted_and_not_kept() {
+    let policy = "version: 1\nlimits: {log_lines_per_second: 20, request_timeout_ms: 600000}\n";
+    let started = Instant::now();
+    let mut host = TestHost::agent(&Package::asgi(FLOOD)).env("PAR_POLICY", policy).start().await;
+
+    assert_eq!(host.get("/few").await.status, 200);
+    host.wait_for_agent("last line").await;
+    let whole = host.events("Agent output");
+    let text: String = whole.iter().map(|line| line.text_of("text")).collect();
+    assert_eq!(text, format!("one line{}last line", "x".repeat(20_000)));
+    assert!(host.events("Agent log lines dropped").is_empty());
+
+    let before = host.resident_kib();
+    let mut expected = whole.len() as u64;
+    for (path, piece) in [("/line", 8 << 10), ("/lines", 1 << 10)] {
+        let flood = host.request(Method::GET, path).timeout(Duration::from_secs(600)).send();
+        let flood = tokio::spawn(async move { flood.await.unwrap().text().await.unwrap() });
+        let (greeted, health) = tokio::join!(host.get("/greet"), host.health());
+        assert_eq!((greeted.status, health.status), (200, 200));
+        let written: u64 = flood.await.unwrap().parse().unwrap();
+        assert!(written >= 1 << 30);
+        expected += written / piece;
+    }
+    assert!(host.peak_kib() < before + (64 << 10), "{before} KiB, then {} KiB", host.peak_kib());
+    assert_eq!(host.stop().await, 0);
+
+    let dropped = |line: &Line| line.detail("dropped").as_u64().unwrap();
+    let dropped: u64 = host.events("Agent log lines dropped").iter().map(dropped).sum();
+    let denied = host.records().into_iter().filter(|line| line.text_of("code") == "log_lines_dropped");
+    let denied: u64 = denied.map(|line| line.detail("count").as_u64().unwrap()).sum();
+    let lines = host.events("Agent output").len() as u64;
+    assert_eq!((lines + dropped, denied), (expected, dropped));
+    assert!(lines <= 20 * (started.elapsed().as_secs() + 10), "{lines} lines");
 }

@@ -275,30 +275,69 @@ with urllib.request.urlopen({:?}, timeout=20) as response:
     assert_eq!(answer["done"], "HTTP/1.1 200 OK");
 }
 
-/// hostile 116: TLS for a granted name on a connection to another address is refused; nobody is
-/// reached.
+/// hostile 116: TLS for a granted name on a connection to another address is refused and reaches nobody. With the address
+/// in the name's place it works.
 #[tokio::test]
 async fn tls_is_for_the_host_that_is_connected_to() {
     let authority = Authority::new();
     let upstream = Upstream::https(&authority, &["api.example"]).await;
-    let host = agent().grant(&upstream.url("api.example", "")).trust(&authority).start().await;
-
-    let answer = run(
-        &host,
-        &format!(
+    let granted = agent().grant(&upstream.url("api.example", "")).trust(&authority);
+    let host = granted.resolve("api.example", &["127.0.0.1"]).start().await;
+    let speak = |to: &str| {
+        format!(
             "
 import asyncio
-await asyncio.open_connection('127.0.0.1', {}, ssl=True, server_hostname='api.example')
+reader, writer = await asyncio.open_connection({to:?}, {port}, ssl=True, server_hostname='api.example')
+writer.write(b'GET /echo HTTP/1.1\\r\\nHost: api.example:{port}\\r\\n\\r\\n')
+return (await reader.readline()).decode()
 ",
-            upstream.port()
-        ),
-    )
-    .await;
+            port = upstream.port()
+        )
+    };
 
+    let answer = run(&host, &speak("127.0.0.1")).await;
     let (kind, text, _) = raised(&answer);
     assert_eq!(kind, "SSLCertVerificationError", "{answer}");
     assert!(text.contains("TLS was started for `api.example` on a connection to `127.0.0.1`"), "{text}");
     assert_eq!(upstream.connections(), 0);
+
+    let answer = run(&host, &speak("api.example")).await;
+    assert_eq!(answer["done"], "HTTP/1.1 200 OK\r\n", "{answer}");
+    assert_eq!(upstream.seen().len(), 1);
+}
+
+/// hostile 116: a granted name that leads to the address of somebody else gets no request there: he has no certificate for
+/// it that anybody trusts, or only one for a name of his own. With the right one, the same address is spoken to.
+#[tokio::test]
+async fn a_granted_name_at_an_address_of_somebody_else_gets_no_request() {
+    let authority = Authority::new();
+    let own = Upstream::https(&authority, &["api.example"]).await;
+    let untrusted = Upstream::https(&Authority::new(), &["api.example"]).await;
+    let other_name = Upstream::https(&authority, &["attacker.example"]).await;
+    let granted = [&own, &untrusted, &other_name]
+        .iter()
+        .fold(agent(), |agent, upstream| agent.grant(&upstream.url("api.example", "")));
+    let host = granted.trust(&authority).resolve("api.example", &["127.0.0.1"]).start().await;
+    let fetch = |upstream: &Upstream| {
+        let url = upstream.url("api.example", "/echo");
+        format!(
+            "
+import urllib.request
+with urllib.request.urlopen({url:?}, timeout=20) as response:
+    return response.status
+"
+        )
+    };
+
+    for upstream in [&untrusted, &other_name] {
+        let answer = run(&host, &fetch(upstream)).await;
+        assert!(answer["raised"][2]["text"].to_string().contains("code='tls_failed'"), "{answer}");
+        assert_eq!(upstream.seen().len(), 0, "{answer}");
+    }
+    assert_eq!(run(&host, &fetch(&own)).await["done"], 200);
+    assert_eq!(own.seen().len(), 1);
+    let statuses: Vec<_> = host.records(3).await.into_iter().map(|record| record.status).collect();
+    assert_eq!(statuses, [None, None, Some(200)]);
 }
 
 /// What is not TCP, listens, or looks names up is refused with a sentence that says what to do.

@@ -32,6 +32,11 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs what follows as a user that is not the one of the test. It replaces itself, so that the process is the program.
 const AS_ANOTHER_USER: [&str; 3] = ["/usr/bin/unshare", "--map-user=1234", "--map-group=1234"];
 
+/// The same, and nothing of the machine can be written to but what `$1` names. What could not be done for a test is said by
+/// the program's standard error.
+const ON_A_READ_ONLY_ROOT: &str = "mount --bind \"$0\" \"$0\" && cd \"$0\" && mount -o remount,bind,ro / && \
+     exec unshare --map-user=1234 --map-group=1234 \"$@\"";
+
 /// A process that is about to be started.
 #[derive(Debug)]
 pub struct TestHost {
@@ -42,6 +47,7 @@ pub struct TestHost {
     text: bool,
     umask: Option<&'static str>,
     other_user: bool,
+    read_only_root: bool,
     output: Output,
 }
 
@@ -117,6 +123,7 @@ impl TestHost {
             text: false,
             umask: None,
             other_user: false,
+            read_only_root: false,
             output: Output::Read,
         }
     }
@@ -193,6 +200,18 @@ impl TestHost {
         self.umask("077")
     }
 
+    /// Starts the process as another user on a machine of which nothing can be written to but the directory of this
+    /// test, where the system lets a test make namespaces. Without them, it runs as any other.
+    #[must_use]
+    pub fn on_a_read_only_root(mut self) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "a test asks the system what it allows")]
+        let mut tried = std::process::Command::new("/usr/bin/unshare");
+        let tried = tried.args(["--map-root-user", "--mount", "/bin/sh", "-c", ON_A_READ_ONLY_ROOT]);
+        let tried = tried.arg(self.directory.path()).arg("true").output();
+        self.read_only_root = tried.is_ok_and(|tried| tried.status.success());
+        self
+    }
+
     /// Where the package was written.
     #[must_use]
     pub fn package(&self) -> &Path {
@@ -219,6 +238,10 @@ impl TestHost {
         }
         let par = built::par();
         let mut line: Vec<OsString> = Vec::new();
+        if self.read_only_root {
+            line.extend(["/usr/bin/unshare", "--map-root-user", "--mount", "/bin/sh", "-c"].map(OsString::from));
+            line.extend([ON_A_READ_ONLY_ROOT.into(), self.directory.path().into()]);
+        }
         if self.other_user {
             line.extend(AS_ANOTHER_USER.map(OsString::from));
         }
@@ -364,8 +387,18 @@ impl RunningHost {
     /// Resident memory. Unit: KiB.
     #[must_use]
     pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most memory that was resident at once. Unit: KiB.
+    #[must_use]
+    pub fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, field: &str) -> u64 {
         let status = fs_err::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 

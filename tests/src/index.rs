@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,9 +19,13 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+
+use crate::PATIENCE;
 
 /// The media type of a page for programs.
 const JSON: &str = "application/vnd.pypi.simple.v1+json";
@@ -147,8 +151,9 @@ pub struct PackageIndex {
 #[derive(Debug, Default)]
 struct Shared {
     releases: Mutex<BTreeMap<String, Vec<Release>>>,
-    hits: AtomicUsize,
+    hits: watch::Sender<usize>,
     held_back: AtomicBool,
+    silent: AtomicBool,
 }
 
 impl PackageIndex {
@@ -181,10 +186,25 @@ impl PackageIndex {
         self.shared.held_back.store(held_back, Ordering::SeqCst);
     }
 
+    /// From now on nobody hears what there is of a project, or everybody again.
+    pub fn be_silent(&self, silent: bool) {
+        self.shared.silent.store(silent, Ordering::SeqCst);
+    }
+
     /// Requests so far.
     #[must_use]
     pub fn hits(&self) -> usize {
-        self.shared.hits.load(Ordering::SeqCst)
+        *self.shared.hits.borrow()
+    }
+
+    /// Waits until there were so many requests.
+    ///
+    /// # Panics
+    /// When there are not.
+    pub async fn asked(&self, count: usize) {
+        let mut hits = self.shared.hits.subscribe();
+        let asked = timeout(PATIENCE, hits.wait_for(|hits| *hits >= count)).await;
+        assert!(asked.is_ok(), "the index was asked {} times, and not {count}", self.hits());
     }
 }
 
@@ -196,7 +216,10 @@ impl Drop for PackageIndex {
 
 /// As JSON for who asks for it, else as HTML.
 async fn page(State(shared): State<Arc<Shared>>, Path(project): Path<String>, headers: HeaderMap) -> Response {
-    shared.hits.fetch_add(1, Ordering::SeqCst);
+    shared.hits.send_modify(|hits| *hits += 1);
+    if shared.silent.load(Ordering::SeqCst) {
+        return std::future::pending().await;
+    }
     let releases = shared.releases.lock().unwrap();
     let Some(releases) = releases.get(&project) else { return StatusCode::NOT_FOUND.into_response() };
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -218,7 +241,7 @@ async fn page(State(shared): State<Arc<Shared>>, Path(project): Path<String>, he
 }
 
 async fn file(State(shared): State<Arc<Shared>>, Path(file): Path<String>, headers: HeaderMap) -> Response {
-    shared.hits.fetch_add(1, Ordering::SeqCst);
+    shared.hits.send_modify(|hits| *hits += 1);
     let releases = shared.releases.lock().unwrap();
     let Some(release) = releases.values().flatten().find(|release| release.file == file) else {
         return StatusCode::NOT_FOUND.into_response();
