@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from build.cache import entry
+from build.cache import entry, remove
 from build.interpreter import interpreter
 from build.key import Inputs
 from build.paths import GUEST_PYTHON, cache_root
@@ -50,11 +50,21 @@ def wheels() -> list[Built]:
     """The wheel of every extension in `extensions.toml`, in that order.
 
     As many at a time as there are cores: the last and longest step of each runs on one.
+    Releases of one line follow each other, and have what they have in common compiled once.
     """
     versions, extensions = read_table()
+    lines: dict[tuple[str, str, str], list[Extension]] = {}
+    for one in extensions:
+        line = (one.name, one.version.rpartition(".")[0], one.opt_level)
+        lines.setdefault(line, []).append(one)
+
+    def build(line: list[Extension]) -> list[Built]:
+        with tempfile.TemporaryDirectory(prefix=".extension.", dir=cache_root()) as work:
+            return [Built(one, _wheel(one, versions, Path(work))) for one in line]
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        paths = list(pool.map(lambda extension: _wheel(extension, versions), extensions))
-    return [Built(*pair) for pair in zip(extensions, paths, strict=True)]
+        built = [one for line in pool.map(build, lines.values()) for one in line]
+    return sorted(built, key=lambda one: extensions.index(one.extension))
 
 
 def wheel_keys(*, carried_only: bool) -> list[str]:
@@ -75,19 +85,24 @@ def wheel_key(extension: Extension, versions: ToolchainVersions) -> str:
     )
 
 
-def _wheel(extension: Extension, versions: ToolchainVersions) -> Path:
+COMPILED = "target"
+"""Where Cargo has what it compiled, which the next release of the same line takes from there."""
+
+
+def _wheel(extension: Extension, versions: ToolchainVersions, work: Path) -> Path:
     def make(directory: Path) -> None:
+        for left in work.iterdir():
+            if left.name != COMPILED:
+                remove(left)
         rust, c = toolchain(versions), c_compiler()
-        with tempfile.TemporaryDirectory(prefix=".extension.", dir=cache_root()) as name:
-            work = Path(name)
-            source = fetch_source(extension, rust.environment(), c.packages, work)
-            made_with = _made_with(extension, rust, c)
-            if isinstance(extension, CExtension):
-                compiled = _compile_c(extension, source, rust, c, made_with, work)
-            else:
-                libraries = interpreter() / "lib"
-                compiled = compile_rust(extension, source, rust, c, libraries, work)
-            write_wheel(extension, source, prune(compiled), made_with, directory)
+        source = fetch_source(extension, rust.environment(), c.packages, work)
+        made_with = _made_with(extension, rust, c)
+        if isinstance(extension, CExtension):
+            compiled = _compile_c(extension, source, rust, c, made_with, work)
+        else:
+            libraries = interpreter() / "lib"
+            compiled = compile_rust(extension, source, rust, c, libraries, work)
+        write_wheel(extension, source, prune(compiled), made_with, directory)
 
     directory = entry(
         "wheels", wheel_key(extension, versions), make, f"{extension.name} {extension.version}"
