@@ -16,8 +16,8 @@ VERSION = "108"
 
 OPTIONS = [
     "-O3",
-    # The engine checks the stack and the epoch at every entry of a function, which is most of
-    # what a small one of Python's costs. Twice as much makes the code slower again.
+    # The engine checks the stack at every entry of a function, and saves registers: much of what
+    # a small one of Python's costs. Twice as much makes the code slower again.
     "--always-inline-max-function-size=40",
     "--flexible-inline-max-function-size=100",
     # By default a function with one caller disappears in it, whatever its size. The bytecode loop

@@ -53,7 +53,7 @@ const HOOKS_TIME: Duration = Duration::from_secs(2);
 
 /// Tasks a thread runs before it looks at timers and sockets again.
 ///
-/// A guest that never yields is one task that is always ready and takes an epoch tick each
+/// A guest that never yields is one task that is always ready and takes a tick each
 /// time. On a single core, tokio's default of 61 would keep every deadline waiting for 61
 /// ticks.
 const TASKS_PER_EVENTS: u32 = 5;

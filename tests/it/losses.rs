@@ -66,7 +66,7 @@ async fn code_that_never_yields_is_a_typed_504_while_others_answer() {
     host.wait_for("the timeout", |line| line.text_of("request_id") == id && line.level() == "error").await;
 }
 
-/// hostile 77: so is a call that blocks in the host, which no epoch interrupts, and one that waits for ever.
+/// hostile 77: so is a call that blocks in the host, which no safepoint interrupts, and one that waits for ever.
 #[tokio::test]
 async fn code_that_blocks_or_waits_for_ever_is_a_typed_504() {
     let host = probe().env("REQUEST_TIMEOUT_SEC", "1").start().await;

@@ -59,7 +59,7 @@ impl MemoryLimit {
 /// Longest wall-clock time one request may take, waiting for an instance included.
 ///
 /// Unit: seconds. Source: `REQUEST_TIMEOUT_SEC`; default 30. Enforced by a timer around the
-/// call; the epoch tick makes guest code that never yields reachable by that timer.
+/// call; its safepoints make guest code that never yields reachable by that timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestTimeout(Duration);
 

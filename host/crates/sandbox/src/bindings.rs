@@ -8,6 +8,7 @@ wasmtime::component::bindgen!({
         "pixell:agent/outbound.answer-and-wait": async,
         "pixell:agent/outbound.pull-and-wait": async,
         "pixell:agent/outbound.push-and-wait": async,
+        "pixell:agent/interruption.safepoint": async,
         default: store,
     },
     exports: { default: async | store },

@@ -1,18 +1,19 @@
 //! The engine: how guest code is compiled and stopped.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use wasmtime::{Config, Engine as Wasmtime, OptLevel};
 
 use crate::StartError;
+use crate::interruption::{Turn, must_be_interruptible};
 
 /// How often running guest code is interrupted to let others run.
 ///
 /// Deadlines reach a guest that never yields only at a tick, so this bounds how far one can
 /// be overrun; a shorter tick costs throughput.
-pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+pub const TICK: Duration = Duration::from_millis(10);
 
 /// Stack for guest frames.
 ///
@@ -39,7 +40,7 @@ impl Engine {
     /// [`StartError::Engine`] when the machine lacks what the configuration needs.
     pub fn new() -> Result<Self, StartError> {
         let wasmtime = Wasmtime::new(&config()).map_err(StartError::engine)?;
-        let ticker = Arc::new(Ticker::start(wasmtime.clone())?);
+        let ticker = Arc::new(Ticker::start()?);
         Ok(Self { wasmtime, ticker })
     }
 
@@ -47,11 +48,17 @@ impl Engine {
         &self.wasmtime
     }
 
+    /// The view one instance has of the engine's clock.
+    pub(crate) fn turn(&self) -> Turn {
+        Turn::new(Arc::clone(&self.ticker.ticks))
+    }
+
     /// Compiles a component to what [`Guest::component`](crate::Guest::component) names.
     ///
     /// # Errors
-    /// [`StartError::Engine`] when `wasm` is not a valid component.
+    /// [`StartError::Engine`] when `wasm` is not a valid component, or holds code that nothing could stop.
     pub fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>, StartError> {
+        must_be_interruptible(wasm)?;
         self.wasmtime.precompile_component(wasm).map_err(StartError::engine)
     }
 }
@@ -66,7 +73,9 @@ fn config() -> Config {
     let mut config = Config::new();
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
-    config.epoch_interruption(true);
+    // Neither epochs nor fuel: the guest comes with safepoints (`interruption.rs`), whose branches
+    // these hints keep out of the way.
+    config.wasm_branch_hinting(true);
     // Inlining across the component was measured: slower by 10 % on FastAPI, and twice the code.
     config.cranelift_opt_level(OptLevel::Speed);
     // Python calls through tables all the time; filling them at instantiation saves the
@@ -77,25 +86,27 @@ fn config() -> Config {
     config
 }
 
-/// The thread that moves the epoch; it ends with the last clone of the engine.
+/// The thread that counts the ticks; it ends with the last clone of the engine.
 struct Ticker {
+    ticks: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
 }
 
 impl Ticker {
-    fn start(engine: Wasmtime) -> Result<Self, StartError> {
+    fn start() -> Result<Self, StartError> {
+        let ticks = Arc::new(AtomicU64::new(0));
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (counter, stopped) = (Arc::clone(&ticks), Arc::clone(&stop));
         std::thread::Builder::new()
-            .name("epoch".to_owned())
+            .name("ticks".to_owned())
             .spawn(move || {
                 while !stopped.load(Ordering::Relaxed) {
-                    std::thread::sleep(EPOCH_TICK);
-                    engine.increment_epoch();
+                    std::thread::sleep(TICK);
+                    counter.fetch_add(1, Ordering::Relaxed);
                 }
             })
             .map_err(StartError::Thread)?;
-        Ok(Self { stop })
+        Ok(Self { ticks, stop })
     }
 }
 

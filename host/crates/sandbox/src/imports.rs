@@ -9,7 +9,7 @@ use wasmtime::component::{Access, Accessor, HasSelf, Linker};
 use crate::alarm::Alarm;
 use crate::audit::Accounted;
 use crate::bindings::Agent;
-use crate::bindings::pixell::agent::{calls, clock, failure, log};
+use crate::bindings::pixell::agent::{calls, clock, failure, interruption, log};
 use crate::files::Files;
 use crate::flight::Flight;
 use crate::outbound::Outbound;
@@ -96,6 +96,12 @@ impl failure::Host for State {}
 impl clock::Host for State {}
 impl calls::Host for State {}
 impl log::Host for State {}
+
+impl interruption::Host for State {
+    async fn safepoint(&mut self) {
+        self.turn.safepoint().await;
+    }
+}
 
 impl clock::HostWithStore<State> for HasSelf<State> {
     fn set_alarm(mut store: Access<'_, State, Self>, delay: u64) {

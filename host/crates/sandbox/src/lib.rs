@@ -24,6 +24,7 @@ mod flight;
 pub mod head;
 mod imports;
 mod instance;
+mod interruption;
 mod memory;
 mod outbound;
 mod output;
@@ -38,9 +39,10 @@ mod ways_out;
 pub use audit::{AuditRecord, AuditSink, NoAudit};
 pub use breaker::Breaker;
 pub use component::Guest;
-pub use engine::{EPOCH_TICK, Engine};
+pub use engine::{Engine, TICK};
 pub use flight::Flight;
 pub use instance::{Job, Lost, Request, Shared, hand_back};
+pub use interruption::INTERRUPTIBLE;
 pub use outbound::{
     Answer, Asked, AskedBody, Exchange, Failure, Outbound, OutboundSetup, Reason, Resolve, Roots, SystemResolver,
     Unseen, UnseenRecord,

@@ -33,7 +33,10 @@ pub enum StartError {
     /// The engine refused the component, or the guest trapped while it loaded the agent.
     #[error("the sandbox could not be started")]
     Engine(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The thread of the epoch could not be started.
+    /// The guest's code has no safepoints, so that nothing could stop it.
+    #[error("the guest cannot be interrupted; expected one that `par-link` wrote")]
+    Uninterruptible,
+    /// The thread that counts the ticks could not be started.
     #[error("the thread that interrupts guests could not be started")]
     Thread(#[source] std::io::Error),
     /// There is no readable guest.

@@ -12,7 +12,7 @@ const BURST: Duration = Duration::from_millis(200);
 
 /// A future that is polled for its share of the time and no longer.
 ///
-/// A guest runs inside `poll` and steps aside at each tick of the epoch, so one poll lasts
+/// A guest runs inside `poll` and steps aside at each tick of the engine, so one poll lasts
 /// about a tick at most. What it took is measured; once the share is used up, the next poll
 /// waits until the time it took has passed often enough.
 pub(crate) struct Share<F> {

@@ -16,6 +16,7 @@ use crate::drive::SandboxMold;
 use crate::files::{FilesView, OpenScratchFile, Places, Quota, Root};
 use crate::fixed::{RepeatedRandom, StandingClock};
 use crate::imports::HostState;
+use crate::interruption::Turn;
 use crate::memory::{Limiter, Memory};
 use crate::output::OutputLog;
 
@@ -74,6 +75,7 @@ pub(crate) struct State {
     quota: Option<Quota>,
     open_scratch_files: HashMap<u32, OpenScratchFile>,
     places: Places,
+    pub(crate) turn: Turn,
     pub(crate) host: HostState,
 }
 
@@ -164,12 +166,18 @@ pub(crate) fn build_store(
     let places = Places::new(roots, grants.limits().open_files, audit);
     let mut table = ResourceTable::new();
     table.set_max_capacity(RESOURCES);
-    let state = State { wasi: wasi.build(), table, limits, quota, open_scratch_files: HashMap::new(), places, host };
+    let state = State {
+        wasi: wasi.build(),
+        table,
+        limits,
+        quota,
+        open_scratch_files: HashMap::new(),
+        places,
+        turn: engine.turn(),
+        host,
+    };
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(|state| &mut state.limits);
-    // At each tick the guest steps aside once, so that timers and other instances run.
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
     Ok(store)
 }
 

@@ -6,6 +6,7 @@ use wasmparser::{
 };
 
 use super::module::Module;
+use super::outside::Outside;
 use super::{LinkError, unexpected};
 
 /// The core index spaces of a component, in the order of its definitions.
@@ -19,6 +20,10 @@ pub(crate) struct Graph<'a> {
     pub(crate) globals: Vec<Origin<'a>>,
     /// What the functions the host makes use of the core index spaces.
     pub(crate) canonical_uses: Vec<(Kind, u32)>,
+    /// Those of the functions that the host calls when it must not be called itself.
+    pub(crate) undisturbed: Vec<u32>,
+    /// The function that calls the host at a safepoint.
+    pub(crate) safepoint: Option<u32>,
 }
 
 /// The arguments of an instance: other instances by name.
@@ -45,6 +50,7 @@ impl<'a> Graph<'a> {
     /// Reads the outermost level of `component`.
     pub(crate) fn parse(component: &'a [u8]) -> Result<Self, LinkError> {
         let mut graph = Self::default();
+        let mut outside = Outside::default();
         let mut depth = 0;
         for payload in Parser::new(0).parse_all(component) {
             match payload? {
@@ -67,20 +73,30 @@ impl<'a> Graph<'a> {
                 }
                 Payload::ComponentAliasSection(section) => {
                     for alias in section {
-                        graph.alias(&alias?)?;
+                        let alias = alias?;
+                        graph.alias(&alias)?;
+                        outside.alias(&alias);
                     }
                 }
                 Payload::ComponentCanonicalSection(section) => {
                     for function in section {
                         let function = function?;
                         let uses = uses_of(&function);
+                        graph.undisturbed.extend(undisturbed_by(&function));
+                        match function {
+                            CanonicalFunction::Lift { .. } => outside.functions.push(false),
+                            CanonicalFunction::Lower { func_index, .. } if outside.is_safepoint(func_index) => {
+                                graph.safepoint = Some(graph.functions.len() as u32);
+                            }
+                            _ => {}
+                        }
                         if !matches!(function, CanonicalFunction::Lift { .. }) {
                             graph.functions.push(Origin::Canonical { late: !uses.is_empty() });
                         }
                         graph.canonical_uses.extend(uses);
                     }
                 }
-                _ => {}
+                payload => outside.read(payload)?,
             }
         }
         Ok(graph)
@@ -217,29 +233,28 @@ impl From<Kind> for ExportKind {
     }
 }
 
+/// The functions of the guest the host calls while it passes values of `function`. Until they return, the guest must
+/// not call the host.
+fn undisturbed_by(function: &CanonicalFunction) -> Vec<u32> {
+    let options = options_of(function).iter();
+    let indices = options.filter_map(|option| match option {
+        CanonicalOption::Realloc(index) | CanonicalOption::PostReturn(index) => Some(*index),
+        _ => None,
+    });
+    indices.collect()
+}
+
 /// What `function` uses of the core index spaces: a memory, and functions to be called back.
 pub(crate) fn uses_of(function: &CanonicalFunction) -> Vec<(Kind, u32)> {
     let mut uses = Vec::new();
-    let options: &[CanonicalOption] = match function {
-        CanonicalFunction::Lift { core_func_index, options, .. } => {
-            uses.push((Kind::Function, *core_func_index));
-            options
-        }
-        CanonicalFunction::Lower { options, .. }
-        | CanonicalFunction::TaskReturn { options, .. }
-        | CanonicalFunction::StreamRead { options, .. }
-        | CanonicalFunction::StreamWrite { options, .. }
-        | CanonicalFunction::FutureRead { options, .. }
-        | CanonicalFunction::FutureWrite { options, .. }
-        | CanonicalFunction::ErrorContextNew { options }
-        | CanonicalFunction::ErrorContextDebugMessage { options, .. } => options,
+    match function {
+        CanonicalFunction::Lift { core_func_index, .. } => uses.push((Kind::Function, *core_func_index)),
         CanonicalFunction::WaitableSetWait { memory, .. } | CanonicalFunction::WaitableSetPoll { memory, .. } => {
             uses.push((Kind::Memory, *memory));
-            &[]
         }
-        _ => &[],
-    };
-    for option in options {
+        _ => {}
+    }
+    for option in options_of(function) {
         match option {
             CanonicalOption::Memory(index) => uses.push((Kind::Memory, *index)),
             CanonicalOption::Realloc(index) | CanonicalOption::PostReturn(index) | CanonicalOption::Callback(index) => {
@@ -249,4 +264,19 @@ pub(crate) fn uses_of(function: &CanonicalFunction) -> Vec<(Kind, u32)> {
         }
     }
     uses
+}
+
+fn options_of(function: &CanonicalFunction) -> &[CanonicalOption] {
+    match function {
+        CanonicalFunction::Lift { options, .. }
+        | CanonicalFunction::Lower { options, .. }
+        | CanonicalFunction::TaskReturn { options, .. }
+        | CanonicalFunction::StreamRead { options, .. }
+        | CanonicalFunction::StreamWrite { options, .. }
+        | CanonicalFunction::FutureRead { options, .. }
+        | CanonicalFunction::FutureWrite { options, .. }
+        | CanonicalFunction::ErrorContextNew { options }
+        | CanonicalFunction::ErrorContextDebugMessage { options, .. } => options,
+        _ => &[],
+    }
 }

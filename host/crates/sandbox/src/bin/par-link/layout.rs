@@ -9,10 +9,11 @@ use wasm_encoder::{
 };
 use wasmparser::FuncType;
 
-use super::graph::{Graph, Kind};
+use super::graph::{Graph, Kind, Origin};
 use super::reach::Root;
 use super::renumber::{GlobalTarget, Renumber};
 use super::resolve::{Item, Linker, Spaces};
+use super::safepoints::Surroundings;
 use super::{LinkError, unexpected};
 
 /// The name of each export of the merged module, by the member and the name it had there.
@@ -32,6 +33,8 @@ pub(crate) struct Merged<'a> {
     pub(crate) imports: Vec<u32>,
     /// The name of each export, by the member and the name it had there.
     pub(crate) exports: Exports<'a>,
+    /// What its safepoints have to know of it.
+    pub(crate) surroundings: Surroundings,
 }
 
 impl<'a> Merged<'a> {
@@ -112,7 +115,8 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
             }
         }
         for (name, &index) in layout.imported.iter().enumerate() {
-            let ty = signature[&Item::Outside(index)];
+            let ty = signature.get(&Item::Outside(index)).copied();
+            let ty = ty.ok_or_else(|| unexpected(format!("no use of function {index}")))?;
             layout.imports.import("", &name.to_string(), EntityType::Function(ty));
         }
         for &item in reachable {
@@ -208,6 +212,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
             }
         }
         let (exports, section) = self.exports(roots)?;
+        let surroundings = self.surroundings(&exports)?;
         let mut naming = NameSection::new();
         naming.functions(&names);
         let mut module = wasm_encoder::Module::new();
@@ -220,7 +225,24 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
             data,
             imports: self.imported,
             exports,
+            surroundings,
         })
+    }
+
+    fn surroundings(&self, exports: &Exports<'a>) -> Result<Surroundings, LinkError> {
+        let graph = self.linker.graph;
+        let safepoint =
+            graph.safepoint.and_then(|safepoint| self.imported.iter().position(|&index| index == safepoint));
+        let safepoint = safepoint.ok_or_else(|| unexpected("no use of `pixell:agent/interruption.safepoint`"))?;
+        let mut undisturbed = HashSet::new();
+        for &function in &graph.undisturbed {
+            if let Origin::Export { instance, name } = graph.origin(Kind::Function, function)?
+                && let Some(name) = exports.get(&(instance, name))
+            {
+                undisturbed.insert(name.clone());
+            }
+        }
+        Ok(Surroundings { safepoint: safepoint.to_string(), undisturbed })
     }
 
     fn exports(&self, roots: &[Root<'a>]) -> Result<(Exports<'a>, ExportSection), LinkError> {

@@ -15,16 +15,23 @@
 //! so it need not be optimised again when nothing but Python code has changed.
 #![expect(clippy::cast_possible_truncation, reason = "a WebAssembly module counts its items in 32 bits")]
 
+mod circles;
+mod facts;
 mod graph;
 mod join;
 mod layout;
 mod module;
+mod outside;
 mod reach;
 mod renumber;
 mod resolve;
 mod rewrite;
+mod safepoints;
+mod shape;
 mod short;
 
+#[cfg(test)]
+mod interrupted;
 #[cfg(test)]
 mod tests;
 
@@ -110,6 +117,7 @@ fn code(component: &[u8]) -> Result<Vec<u8>, LinkError> {
 fn join(component: &[u8], code: &[u8]) -> Result<Vec<u8>, LinkError> {
     let graph = Graph::parse(component)?;
     let merged = Merged::link(&graph)?;
-    let module = join::with_memory(&short::in_code(code)?, &merged.memory, &merged.data)?;
+    let code = safepoints::in_code(&short::in_code(code)?, &merged.surroundings)?;
+    let module = join::with_memory(&code, &merged.memory, &merged.data)?;
     rewrite::rewrite(component, &graph, &merged, &module)
 }

@@ -28,6 +28,7 @@ impl<'a> Linker<'_, 'a> {
     pub(crate) fn reachable(&self, spaces: &Spaces, roots: &[Root<'a>]) -> Result<BTreeSet<Item>, LinkError> {
         let mut open: Vec<Item> =
             roots.iter().filter(|root| root.kind == Kind::Function).map(|root| root.item).collect();
+        open.extend(self.graph.safepoint.map(Item::Outside));
         for &instance in &self.members {
             let functions = &spaces.members[&instance].functions;
             for element in &self.module(instance)?.0.elements {

@@ -1,7 +1,6 @@
 //! Keeps copies and fills of a few bytes in machine code.
 //!
-//! The engine calls the host for `memory.copy` and `memory.fill`, with a check of the epoch
-//! before, unless it knows a copy's length when it compiles. Python copies and fills a few
+//! The engine calls the host for `memory.copy` and `memory.fill`, unless it knows a copy's length when it compiles. Python copies and fills a few
 //! bytes all the time (the characters of a name, the fields of a new object), and the way to
 //! the host and back costs more than they do. Each use of the two instructions becomes a call
 //! of a function that does the short ones itself and leaves the long ones to the instruction.

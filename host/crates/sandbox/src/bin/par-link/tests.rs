@@ -8,6 +8,8 @@ use super::{code, join, short};
 /// of the environment and adds to it what the other library says.
 const LINKED: &str = r#"
     (component
+        (import "pixell:agent/interruption@0.1.0" (instance $interruption (export "safepoint" (func))))
+        (core func $safepoint (canon lower (func $interruption "safepoint")))
         (core module $environment
             (memory (export "memory") 1)
             (table (export "table") 4 funcref)
@@ -27,10 +29,11 @@ const LINKED: &str = r#"
             (import "env" "table" (table 4 funcref))
             (import "env" "base" (global $base i32))
             (import "env" "count" (func $count (result i32)))
+            (import "env" "safepoint" (func $safepoint))
             (global $place i32 (i32.add (global.get $base) (i32.const 4)))
             (type $number (func (result i32)))
             (func $stored (type $number) (i32.load (global.get $place)))
-            (elem (i32.const 2) $stored)
+            (elem (i32.const 2) $stored $safepoint)
             (func (export "answer") (result i32)
                 (i32.add (call $count) (call_indirect (type $number) (i32.const 2)))))
         (core instance $e (instantiate $environment))
@@ -40,7 +43,8 @@ const LINKED: &str = r#"
             (export "memory" (memory $e "memory"))
             (export "table" (table $e "table"))
             (export "base" (global $e "base"))
-            (export "count" (func $1 "count")))
+            (export "count" (func $1 "count"))
+            (export "safepoint" (func $safepoint)))
         (core instance $2 (instantiate $two (with "env" (instance $to-two))))
         (func (export "answer") (result u32) (canon lift (core func $2 "answer"))))
 "#;
@@ -54,7 +58,10 @@ fn answers(component: &[u8]) -> [u32; 2] {
     let engine = Engine::default();
     let component = Component::new(&engine, component).unwrap();
     let mut store = Store::new(&engine, ());
-    let instance = Linker::new(&engine).instantiate(&mut store, &component).unwrap();
+    let mut linker = Linker::new(&engine);
+    let mut interruption = linker.instance("pixell:agent/interruption@0.1.0").unwrap();
+    interruption.func_wrap("safepoint", |_, ()| Ok(())).unwrap();
+    let instance = linker.instantiate(&mut store, &component).unwrap();
     let answer = instance.get_typed_func::<(), (u32,)>(&mut store, "answer").unwrap();
     [answer.call(&mut store, ()).unwrap().0, answer.call(&mut store, ()).unwrap().0]
 }
@@ -79,7 +86,13 @@ fn one_module_is_left_and_only_the_global_that_changes() {
         }
     }
     let short = 2; // copies and fills
-    assert_eq!((modules, globals, functions), (1, 1, 3 + short), "`unused` and every constant are gone");
+    let safepoints = 2; // the budget is used up, and rounds of loops
+    let budget = 1;
+    assert_eq!(
+        (modules, globals, functions),
+        (1, 1 + budget, 3 + short + safepoints),
+        "`unused` and every constant are gone"
+    );
 }
 
 #[test]
@@ -114,6 +127,9 @@ fn what_is_linked_otherwise_is_refused() {
     );
     let twice = "(component (core module $m) (core instance (instantiate $m)) (core instance (instantiate $m)))";
     assert_eq!(refused(twice), format!("{expected}two instances of module 0"));
+    let never = LINKED.replace("(export \"safepoint\" (func))", "(export \"other\" (func))");
+    let never = never.replace("$interruption \"safepoint\"", "$interruption \"other\"");
+    assert_eq!(refused(&never), format!("{expected}no use of `pixell:agent/interruption.safepoint`"));
 }
 
 /// A memory with one letter in each byte, and the two instructions as functions.
