@@ -232,7 +232,6 @@ async fn life(
             return ending::back_off(&failures, ExitCodes::One.failed(FailureClass::Configuration), &mut signals).await;
         }
     };
-    agent::expect(order.package.as_ref(), &config);
     log.set_quiet(console.shows_progress());
     send(&config, log, audit, export);
     log_configuration(&config);

@@ -44,7 +44,6 @@ use store::{Incoming, Store};
 use transfer::{Origin, Received, Transfer};
 
 use crate::cache::trim;
-use crate::randomness;
 use crate::telemetry::events;
 
 /// Where a package is.
@@ -78,15 +77,6 @@ impl VerifiedPackage {
             Self::Archive { file, .. } => file.try_clone().ok(),
             Self::Directory(_) => None,
         }
-    }
-}
-
-/// Begins what the first encrypted connection needs, unless the package is kept: it takes longer than what else happens
-/// until then.
-pub fn expect(settings: &FetchSettings) {
-    let is_kept = settings.demands.digest.is_some_and(|digest| Store::may_have(&settings.cache, digest));
-    if !is_kept {
-        randomness::gather();
     }
 }
 

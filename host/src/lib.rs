@@ -22,7 +22,6 @@ pub mod native;
 pub mod otlp;
 pub mod process;
 pub mod progress;
-pub mod randomness;
 pub mod redact;
 pub mod review;
 pub mod signals;

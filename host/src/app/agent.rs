@@ -380,13 +380,6 @@ pub(super) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(BootError::Broke)?
 }
 
-/// Begins what takes a while and will be needed for the package.
-pub(super) fn expect(typed: Option<&PathBuf>, config: &Config) {
-    if let Ok(PackageSource::Url(_)) = source(typed.cloned(), config) {
-        fetch::expect(&config.package.fetch);
-    }
-}
-
 /// Where the package comes from: what was typed, then `AGENT_PACKAGE_PATH`, then `PACKAGE_URL`.
 pub(super) fn source(typed: Option<PathBuf>, config: &Config) -> Result<PackageSource, BootError> {
     let path = typed.or_else(|| config.package.path.clone()).map(PackageSource::Path);

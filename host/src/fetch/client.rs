@@ -50,3 +50,12 @@ fn plain(idle: Duration) -> ClientBuilder {
         .connect_timeout(idle.min(CONNECT))
         .read_timeout(idle)
 }
+
+#[cfg(test)]
+mod tests {
+    /// `.cargo/config.toml` has the reason. Without it everything works, and the first connection takes twice as long.
+    #[test]
+    fn the_library_of_tls_was_built_to_take_random_numbers_from_the_kernel() {
+        assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"));
+    }
+}

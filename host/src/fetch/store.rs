@@ -53,11 +53,6 @@ impl Store {
         cache.join("packages").join("sha256")
     }
 
-    /// Whether there is a file for a package; what is in it is another matter.
-    pub(super) fn may_have(cache: &Path, digest: Sha256) -> bool {
-        Self::below(cache).join(digest.to_hex()).exists()
-    }
-
     /// The package with this digest, at its beginning. One that no longer has it is removed.
     pub(super) fn find(&self, digest: Sha256) -> io::Result<Option<std::fs::File>> {
         let path = self.path(digest);
