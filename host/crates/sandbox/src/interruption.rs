@@ -60,7 +60,8 @@ pub(crate) fn must_be_interruptible(wasm: &[u8]) -> Result<(), StartError> {
                 }
             }
             Payload::End(_) => {
-                if open.pop().is_some_and(|module| module.endless && !module.says_so) {
+                let module = open.pop().unwrap_or_default();
+                if module.endless && !module.says_so {
                     return Err(StartError::Uninterruptible);
                 }
             }

@@ -284,6 +284,8 @@ fn what_packages_ask_for_is_compared_in_the_same_way() {
         ..Requested::default()
     };
 
+    let native = Requested { native: Some(line("sandbox.backend", ())), ..Requested::default() };
+    let nothing = Requested::default();
     let list = |old, new| -> Vec<(Direction, String)> {
         requests(old, new).into_iter().map(|change| (change.direction, change.sentence)).collect()
     };
@@ -305,7 +307,11 @@ fn what_packages_ask_for_is_compared_in_the_same_way() {
     );
     assert_eq!(list(&old, &old), []);
     assert!(list(&new, &old).contains(&(narrow, "no longer asks for the secret `KEY` for `https://b.example`".into())));
-    assert!(list(&new, &Requested::default()).contains(&(narrow, "no longer asks for `KEY`".into())));
+    assert!(list(&new, &nothing).contains(&(narrow, "no longer asks for `KEY`".into())));
+
+    assert_eq!(list(&nothing, &native), [(wide, "now asks for `backend: native`".to_owned())]);
+    assert_eq!(list(&native, &nothing), [(narrow, "no longer asks for `backend: native`".to_owned())]);
+    assert_eq!(list(&native, &native), []);
 }
 
 #[test]

@@ -297,4 +297,12 @@ mod tests {
             assert_eq!(settings, LimitSettings::default());
         }
     }
+
+    #[test]
+    fn a_key_is_found_by_all_of_its_name() {
+        for (one, other) in [("", "m"), ("memory", "memory_mib"), ("memory_mib", "memory"), ("a_mib", "b_mib")] {
+            assert!(!is_equal(one, other), "{one} {other}");
+        }
+        assert!(is_equal("", "") && is_equal("memory_mib", "memory_mib"));
+    }
 }

@@ -191,18 +191,6 @@ impl OutboundRule {
         &self.host
     }
 
-    /// Scheme and port; `None` in a rule that denies every one.
-    #[must_use]
-    pub const fn endpoint(&self) -> Option<(Scheme, u16)> {
-        self.endpoint
-    }
-
-    /// The path it is for, with everything below; `None` for every path.
-    #[must_use]
-    pub fn path_prefix(&self) -> Option<&str> {
-        self.prefix.as_deref()
-    }
-
     /// The rule without its methods: scheme, host, port where it is not the scheme's own, path.
     #[must_use]
     pub fn place(&self) -> String {

@@ -126,7 +126,9 @@ fn a_text_that_is_no_target_is_refused_by_code() {
         assert_eq!(code(url), expected, "{url:?}");
     }
     assert_eq!(code(&format!("https://{}.example.com/", "a".repeat(64))), Code::InvalidHost);
-    assert_eq!(code(&format!("https://api.example.com/{}", "a".repeat(16 << 10))), Code::UrlTooLong);
+    let of_length = |length: usize| format!("https://api.example.com/{}", "a".repeat(length - 24));
+    assert_eq!(code(&of_length((16 << 10) + 1)), Code::UrlTooLong);
+    assert!(OutboundTarget::parse("GET", &of_length(16 << 10)).is_ok());
 }
 
 /// hostile 106: methods that are more than a request are out of reach.
@@ -310,6 +312,10 @@ fn texts_outside_the_grammar_are_no_rules() {
     for methods in [&["get"][..], &["CONNECT"], &[""], &["*"]] {
         assert!(OutboundRule::parse("https://api.example.com", methods).is_err(), "{methods:?}");
     }
+    for sign in ['?', '#', '@', '\\', ' ', '\u{7f}', '\u{2003}'] {
+        let refused = OutboundRule::parse(&format!("https://api.example.com/a{sign}b"), &[]).unwrap_err();
+        assert_eq!(refused.to_string(), "a rule has no query, fragment, user name or space", "{sign:?}");
+    }
     let hint = |text| OutboundRule::parse(text, &[]).unwrap_err().hint().map(str::to_owned);
     assert_eq!(hint("https://127.1").as_deref(), Some("write `127.0.0.1`"));
     assert_eq!(hint("https://bücher.example").as_deref(), Some("write `xn--bcher-kva.example`"));
@@ -345,6 +351,17 @@ fn a_rule_displays_as_it_is_written() {
         "GET,POST https://a.example"
     );
     assert_eq!(OutboundRule::parse_denying("*.example.com", &[]).unwrap().to_string(), "*.example.com");
+}
+
+#[test]
+fn a_rule_is_shown_as_a_place_and_methods() {
+    let rule = OutboundRule::parse("https://a.example:8443/v1", &["POST", "GET"]).unwrap();
+    let methods: Vec<_> = rule.methods().unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        (rule.place().as_str(), methods),
+        ("https://a.example:8443/v1", vec!["GET".to_owned(), "POST".to_owned()])
+    );
+    assert_eq!(OutboundRule::parse("https://a.example", &[]).unwrap().methods(), None);
 }
 
 #[test]
