@@ -66,6 +66,33 @@ async fn code_that_never_yields_is_a_typed_504_while_others_answer() {
     host.wait_for("the timeout", |line| line.text_of("request_id") == id && line.level() == "error").await;
 }
 
+/// Waits until the process takes next to no time of a core any more.
+async fn comes_to_rest(host: &RunningHost, after: &str) {
+    for _ in 0..150 {
+        let before = host.processor_time();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if host.processor_time() - before < Duration::from_millis(50) {
+            return;
+        }
+    }
+    panic!("after {after} the process still computes");
+}
+
+/// hostile 74: so is one call of C that never returns, whatever it does; its instance ends, and the next one answers.
+#[tokio::test]
+async fn computation_in_c_is_stopped_as_well() {
+    let host = TestHost::agent(&Package::asgi(include_str!("python/computing.py")));
+    let host = host.env("REQUEST_TIMEOUT_SEC", "1").env("PAR_INSTANCES", "1").start().await;
+    for path in ["/pattern", "/factorial", "/sum", "/copies", "/calls", "/jump"] {
+        let reply = host.get(path).await;
+
+        assert_eq!((reply.status, reply.error_code().as_str()), (504, "call_timeout"), "{path}");
+        assert_eq!(host.get("/").await.text(), "done", "{path}");
+        // An answer could be had while it goes on in the dark; the process comes to rest when it has stopped.
+        comes_to_rest(&host, path).await;
+    }
+}
+
 /// hostile 77: so is a call that blocks in the host, which no safepoint interrupts, and one that waits for ever.
 #[tokio::test]
 async fn code_that_blocks_or_waits_for_ever_is_a_typed_504() {
