@@ -51,6 +51,9 @@ use serve::Ports;
 /// Least time the agent's shutdown hooks get after a drain that took all of its time.
 const HOOKS_TIME: Duration = Duration::from_secs(2);
 
+/// How long the exit waits for tasks to be dropped, which takes some milliseconds unless a thread is stuck.
+const LAST_TASKS: Duration = Duration::from_millis(500);
+
 /// Tasks a thread runs before it looks at timers and sockets again.
 ///
 /// A guest that never yields is one task that is always ready and takes a tick each
@@ -109,8 +112,9 @@ pub fn run(order: Order) -> Exit {
         }
         exit
     });
-    // Blocking work that was given up, such as a resolver's, must not hold the exit.
-    runtime.shutdown_background();
+    // What tasks hold goes with them: processes are killed, temporary files removed. Blocking work that was given up,
+    // such as a resolver's, must not hold the exit any longer.
+    runtime.shutdown_timeout(LAST_TASKS);
     log.report_dropped();
     console.finish_view();
     audit.finish();
