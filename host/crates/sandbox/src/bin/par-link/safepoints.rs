@@ -27,7 +27,7 @@ use super::circles::Circles;
 use super::facts::Facts;
 use super::shape::{Blocks, Shape};
 
-/// What there is between two calls of the host: some tenth of a millisecond of Python.
+/// What there is between two calls of the host.
 const BUDGET: i32 = 20_000;
 
 /// What a call of the host costs, which may take as long as it likes.
