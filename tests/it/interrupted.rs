@@ -1,5 +1,5 @@
 //! A signal in each phase of the boot ends the process with 0, with all it started, and leaves nothing the next boot
-//! would stumble over. Fetching is in `killed.rs`; importing and the lifespan are in `lifecycle.rs`.
+//! would stumble over. Fetching is in `killed.rs`; importing and the lifespan are in `termination.rs`.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

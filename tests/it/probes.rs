@@ -11,9 +11,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::lifecycle::closed;
 use crate::platform::json;
 use crate::streaming::{next, upload};
+use crate::termination::closed;
 
 /// The health checks of one target group.
 struct TargetGroup {
