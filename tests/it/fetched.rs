@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use par_tests::{Line, Package, RunningHost, TestHost};
+use par_tests::{Answer, Authority, Line, Package, PackageServer, RunningHost, TestHost};
 use sha2::{Digest as _, Sha256};
 
 /// Where packages are kept, below the directory of a test.
@@ -37,4 +37,22 @@ pub(super) async fn refused(setup: TestHost) -> (Line, RunningHost) {
         assert_eq!(leftovers(&root.join(directory)), Vec::<String>::new(), "{}", line.text);
     }
     (line, host)
+}
+
+/// A host that fetches from `server`, which the operator named and whose authority it trusts.
+pub(super) fn fetching(server: &PackageServer, authority: &Authority) -> TestHost {
+    trusting(&server.url("/agents/stdlib.apkg"), authority)
+}
+
+/// The same, from this URL.
+pub(super) fn trusting(url: &str, authority: &Authority) -> TestHost {
+    TestHost::fetching(url).env("SSL_CERT_FILE", authority.file()).env("PACKAGE_INTERNAL_HOSTS", "localhost")
+}
+
+/// Why a package was refused that a server answers so, and how often the server was asked.
+pub(super) async fn answered(answers: impl Into<Vec<Answer>>) -> (Line, usize) {
+    let authority = Authority::new();
+    let server = PackageServer::start(&authority, answers).await;
+    let (line, _) = refused(fetching(&server, &authority)).await;
+    (line, server.requests().len())
 }
