@@ -17,6 +17,8 @@ use serde_saphyr::{Error, Spanned, Tagged};
 pub(crate) const LARGEST: usize = 256 * 1024;
 
 /// Deepest nesting of lists and maps. Real manifests reach 5.
+///
+/// The parser calls itself once a level, so this bounds its stack as well: the test `memory` says how much that is.
 const DEEPEST: usize = 32;
 
 /// Most values, keys included. Real manifests reach 300.

@@ -22,6 +22,13 @@ static ALONE: Mutex<()> = Mutex::new(());
 
 const MIB: usize = 1 << 20;
 
+/// The stack manifests are parsed on. Unit: bytes.
+///
+/// The parser calls itself once a level, and 32 levels are the most, whatever the text: that is less than 256 KiB where
+/// this crate is optimised, and 62 KiB a level, more than the 2 MiB a thread has, where it is not and its dependencies
+/// are. Without a bound, a text of 100 000 levels would want a hundred times as much as this.
+const STACK: usize = 4 * MIB;
+
 /// The only test that runs: what it measures is its own, and what the others prepare is not counted.
 struct Alone {
     _others_wait: MutexGuard<'static, ()>,
@@ -53,7 +60,10 @@ impl Alone {
 fn parse(text: &str) -> Result<Manifest, ManifestError> {
     let package = tempfile::tempdir().unwrap();
     let package = Dir::open_ambient_dir(package.path(), ambient_authority()).unwrap();
-    Manifest::parse(text.as_bytes(), &package)
+    std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().stack_size(STACK);
+        parser.spawn_scoped(scope, || Manifest::parse(text.as_bytes(), &package)).unwrap().join().unwrap()
+    })
 }
 
 /// A text as long as a manifest may be, made of one part.
