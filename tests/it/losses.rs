@@ -3,9 +3,12 @@
 
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
 use par_tests::{Package, RunningHost, TestHost};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::streaming::{next, upload};
 
 fn probe() -> TestHost {
     TestHost::agent(&Package::asgi(include_str!("python/probe.py")))
@@ -148,6 +151,51 @@ async fn an_instance_that_is_lost_fails_its_requests_and_is_replaced() {
         assert_ne!(after, before, "{path}");
         assert_eq!(host.health().await.status, 200);
     }
+}
+
+/// The log says of each step when it happens: the instance takes no new calls, another one has taken its place, and it
+/// has ended. One that answered its last request ends when the answer is over, with its successor long in service.
+#[tokio::test]
+async fn an_instance_that_is_replaced_is_logged_step_by_step() {
+    let policy = "version: 1\nlimits: {requests_per_instance: 1, instances: 1}\n";
+    let host = TestHost::agent(&Package::asgi(include_str!("python/streams.py")));
+    let host = host.env("PAR_POLICY", policy).env("LOG_LEVEL", "debug").start().await;
+    let (sender, body) = upload();
+    sender.send("before".into()).await.unwrap();
+
+    let mut pieces = host.request(Method::POST, "/echo").body(body).send().await.unwrap().bytes_stream();
+    assert_eq!(next(&mut pieces).await, "before");
+    let left = host.wait_for_event("Instance taken out of service").await;
+    let replaced = host.wait_for_event("Instance replaced after its last request").await;
+
+    assert_eq!((left.text_of("reason"), left.detail("instances")), ("worn", &json!(0)));
+    assert_eq!(replaced.detail("instances"), 1);
+    assert!(replaced.detail("gap_ms").as_f64().unwrap() > 0.0, "{}", replaced.text);
+    sender.send("after".into()).await.unwrap();
+    assert_eq!(next(&mut pieces).await, "after");
+    assert!(host.events("Instance ended").is_empty(), "{}", host.log_text());
+    drop(sender);
+    assert!(pieces.next().await.is_none());
+    assert_eq!(host.wait_for_event("Instance ended").await.text_of("reason"), "worn");
+}
+
+/// One that is lost has ended before another one is there, and the log says why.
+#[tokio::test]
+async fn an_instance_that_is_lost_is_logged_with_its_cause() {
+    let host = probe().start().await;
+
+    assert_eq!(host.get("/leave").await.status, 502);
+
+    let replaced = host.wait_for_event("Instance replaced").await;
+    let ended = host.wait_for_event("Instance ended").await;
+    let left = &host.events("Instance taken out of service")[0];
+    assert!([left, &ended, &replaced].iter().all(|line| line.level() == "warning"), "{}", host.log_text());
+    assert_eq!((left.text_of("reason"), ended.text_of("reason")), ("lost", "lost"));
+    assert!(!ended.text_of("cause").is_empty(), "{}", ended.text);
+    let steps = ["Instance taken out of service", "Instance replaced"];
+    let lines = host.lines();
+    let places = steps.map(|step| lines.iter().position(|line| line.event() == step).unwrap());
+    assert!(places.is_sorted(), "{}", host.log_text());
 }
 
 /// hostile 86: an agent that traps in every request is given a rest: who comes then is told to come back, and is served

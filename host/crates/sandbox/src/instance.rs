@@ -158,6 +158,11 @@ impl Shared {
         self.kill.notified().await;
     }
 
+    /// Why it ended, if it did.
+    pub(crate) fn known_cause(&self) -> String {
+        self.cause.borrow().as_deref().unwrap_or_default().to_owned()
+    }
+
     async fn cause(&self) -> Arc<str> {
         let mut cause = self.cause.subscribe();
         match cause.wait_for(Option::is_some).await {
@@ -323,6 +328,11 @@ impl Instance {
 
     pub(crate) fn kill(&self, cause: &str) {
         self.shared.kill(cause);
+    }
+
+    /// What is left of it when this way in is given up: an instance to which there is no way stops.
+    pub(crate) fn into_shared(self) -> Arc<Shared> {
+        self.shared
     }
 
     /// Returns when the driving task is gone.

@@ -29,6 +29,7 @@ mod memory;
 mod outbound;
 mod output;
 mod pool;
+mod replaced;
 mod sandbox;
 mod share;
 mod store;

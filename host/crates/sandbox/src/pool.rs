@@ -1,17 +1,18 @@
 //! The instances of one agent: enough of them, each replaced when it is lost.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use par_policy::{DenialCode, Grants};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout_at};
 
 use crate::audit::{self, AuditSink};
 use crate::breaker::Breaker;
 use crate::call::{ActionCall, CallError, HttpCall, HttpReply};
 use crate::instance::{Instance, Lost, Request, Shared};
+use crate::replaced::{Reason, Replaced};
 use crate::trace::RequestName;
 use crate::turnstile::Turnstile;
 use crate::{AgentDescription, StartError};
@@ -59,14 +60,6 @@ pub struct Pool<M> {
     replaced: Replaced,
 }
 
-/// Instances that were replaced since the start, by reason.
-#[derive(Default)]
-struct Replaced {
-    lost: AtomicU64,
-    worn: AtomicU64,
-    grown: AtomicU64,
-}
-
 /// The instances of an agent in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -99,8 +92,8 @@ impl<M: Mold> Pool<M> {
             failed: watch::Sender::new(None),
             replaced: Replaced::default(),
         });
-        let (first, description) = pool.launch().await?;
-        tokio::spawn(Arc::clone(&pool).keep_one(Some(first)));
+        let (first, driver, description) = pool.launch().await?;
+        tokio::spawn(Arc::clone(&pool).keep_one(Some((first, driver))));
         for _ in 1..instances {
             tokio::spawn(Arc::clone(&pool).keep_one(None));
         }
@@ -116,8 +109,7 @@ impl<M: Mold> Pool<M> {
     /// How it stands.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let [lost, worn, grown] =
-            [&self.replaced.lost, &self.replaced.worn, &self.replaced.grown].map(|count| count.load(Ordering::Relaxed));
+        let [lost, worn, grown] = [Reason::Lost, Reason::Worn, Reason::Grown].map(|reason| self.replaced.count(reason));
         Counts { ready: self.ready(), waiting: self.turnstile.waiting(), lost, worn, grown }
     }
 
@@ -219,14 +211,15 @@ impl<M: Mold> Pool<M> {
         serving.iter().min_by_key(|instance| instance.load()).cloned()
     }
 
-    async fn launch(&self) -> Result<(Instance, AgentDescription), StartError> {
+    /// An instance that is ready, and the task that drives it.
+    async fn launch(&self) -> Result<(Instance, JoinHandle<()>, AgentDescription), StartError> {
         let (instance, shared, requests) = Instance::new(self.mold.grants().limits(), Arc::clone(self.mold.audit()));
         let (ready, outcome) = oneshot::channel();
-        tokio::spawn(Arc::clone(&self.mold).drive(shared, requests, ready));
+        let driver = tokio::spawn(Arc::clone(&self.mold).drive(shared, requests, ready));
         let killed = KillOnDrop(Some(instance.clone()));
         let description = outcome.await.unwrap_or(Err(StartError::Lost))?;
         killed.keep();
-        Ok((instance, description))
+        Ok((instance, driver, description))
     }
 
     fn publish(&self, instance: &Instance) {
@@ -241,15 +234,16 @@ impl<M: Mold> Pool<M> {
     }
 
     /// Keeps one instance in service for as long as the pool lives.
-    async fn keep_one(self: Arc<Self>, first: Option<Instance>) {
+    async fn keep_one(self: Arc<Self>, first: Option<(Instance, JoinHandle<()>)>) {
         let mut stopping = self.stopping.subscribe();
         let mut next = first;
+        let mut gone: Option<(Reason, Instant)> = None;
         let mut failures = 0_u32;
         while !*stopping.borrow() {
-            let instance = match next.take() {
-                Some(instance) => instance,
+            let (instance, driver) = match next.take() {
+                Some(first) => first,
                 None => match self.launch().await {
-                    Ok((instance, _)) => instance,
+                    Ok((instance, driver, _)) => (instance, driver),
                     Err(error) => {
                         failures += 1;
                         tracing::error!(error = %error, failures, "Instance did not start");
@@ -264,6 +258,9 @@ impl<M: Mold> Pool<M> {
             };
             let since = Instant::now();
             self.publish(&instance);
+            if let Some((reason, since)) = gone.take() {
+                reason.log_replaced(self.ready(), since.elapsed());
+            }
             tokio::select! {
                 () = instance.ended() => {}
                 () = instance.retired() => {}
@@ -271,23 +268,21 @@ impl<M: Mold> Pool<M> {
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
             self.withdraw(&instance);
-            let replaced = &self.replaced;
-            let (retired, count) = if instance.is_worn() {
-                tracing::info!(instances = self.ready(), "Instance replaced after its last request");
-                (Some(DenialCode::InstanceWorn), &replaced.worn)
-            } else if instance.has_grown() {
-                tracing::info!(instances = self.ready(), "Instance replaced after its memory grew");
-                (Some(DenialCode::InstanceGrown), &replaced.grown)
-            } else {
-                (None, &replaced.lost)
-            };
-            count.fetch_add(1, Ordering::Relaxed);
-            if let Some(code) = retired {
+            let reason = Reason::of(&instance);
+            self.replaced.add(reason);
+            reason.log_out_of_service(self.ready());
+            gone = Some((reason, Instant::now()));
+            // Requests it has begun are let finish, so that its end may be later than its successor's start.
+            let shared = instance.into_shared();
+            tokio::spawn(async move {
+                let _ = driver.await;
+                reason.log_ended(&shared);
+            });
+            if let Some(code) = reason.on_the_record() {
                 audit::limit(&**self.mold.audit(), code, "an instance", None);
                 continue;
             }
             failures = if since.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };
-            tracing::warn!(instances = self.ready(), "Instance replaced");
             if failures > 1 {
                 sleep(pause(failures)).await;
             }
