@@ -1,24 +1,19 @@
 //! Every folder below `tests/cases/manifest` is a package and what must come of it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod folders;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use par_apkg::Package;
 use par_apkg::archive::ArchiveLimits;
 use par_apkg::manifest::{A2aEntry, RestEntry, UiSource};
 
-fn cases() -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/cases/manifest");
-    let mut cases: Vec<_> =
-        fs_err::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
-    cases.sort();
-    cases
-}
+use folders::{Outcome, cases, hold, write_missing};
 
-/// The name of the file the outcome belongs in, and its content.
-fn outcome(case: &Path) -> (&'static str, String) {
+fn outcome(case: &Path) -> Outcome {
     match Package::open(case, Path::new("unused: directories are not unpacked"), ArchiveLimits::PACKAGE) {
         Ok(package) => ("ok.txt", describe(&package)),
         Err(error) => {
@@ -116,34 +111,17 @@ fn asked(package: &Package) -> Vec<String> {
 
 #[test]
 fn every_case_comes_out_as_written_beside_it() {
-    let mut wrong = String::new();
-    for case in cases() {
-        let (file, text) = outcome(&case);
-        let expected = fs_err::read_to_string(case.join(file)).unwrap_or_default();
-        if expected != text {
-            writeln!(wrong, "{}: expected in {file}:\n{expected}\ngot:\n{text}", case.display()).unwrap();
-        }
-        let other = if file == "ok.txt" { "error.txt" } else { "ok.txt" };
-        if case.join(other).exists() {
-            writeln!(wrong, "{}: {other} is for an outcome that did not happen", case.display()).unwrap();
-        }
-    }
-    assert!(wrong.is_empty(), "{wrong}");
+    hold("manifest", outcome);
 }
 
 #[test]
 fn there_are_cases_of_both_outcomes() {
-    let (good, bad): (Vec<_>, Vec<_>) = cases().into_iter().partition(|case| case.join("ok.txt").exists());
+    let (good, bad): (Vec<_>, Vec<_>) = cases("manifest").into_iter().partition(|case| case.join("ok.txt").exists());
     assert!(good.len() >= 10 && bad.len() >= 30, "{} good, {} bad", good.len(), bad.len());
 }
 
 #[test]
 #[ignore = "writes the expectations of new cases"]
 fn write_missing_expectations() {
-    for case in cases() {
-        let (file, text) = outcome(&case);
-        if !case.join("ok.txt").exists() && !case.join("error.txt").exists() {
-            fs_err::write(case.join(file), text).unwrap();
-        }
-    }
+    write_missing("manifest", outcome);
 }
