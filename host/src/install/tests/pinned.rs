@@ -43,9 +43,23 @@ impl Server {
 
     /// An index with the wheel of `thing` and a page of it.
     async fn of_thing() -> Self {
-        Self::start(
-            |path, _| if path == PAGE { page(&[&thing_file("../../files/thing", Some(digest()))]) } else { wheel() },
-        )
+        Self::naming("../../files/thing", Some(digest())).await
+    }
+
+    /// An index whose page of `thing` has this place and digest, and whose answer to all else is the wheel.
+    async fn naming(place: &str, digest: Option<Sha256>) -> Self {
+        let file = thing_file(place, digest);
+        Self::start(move |path, _| if path == PAGE { page(&[&file]) } else { wheel() }).await
+    }
+
+    /// An index that leads to this place for the wheel, by its page or by a redirect of what the page has.
+    async fn leading_to(place: &str, is_redirected: bool) -> Self {
+        let file = thing_file(if is_redirected { "/own" } else { place }, Some(digest()));
+        let place = place.to_owned();
+        Self::start(move |path, _| match path {
+            PAGE => page(&[&file]),
+            _ => Redirect::temporary(&place).into_response(),
+        })
         .await
     }
 
@@ -171,13 +185,11 @@ async fn hashed_requirements_and_an_index_are_enough() {
 /// An index need not know digests: the package does. What it knows must be the same.
 #[tokio::test]
 async fn an_index_without_digests_is_believed_by_name_and_one_with_another_digest_is_not_asked_for_the_file() {
-    let silent = Server::start(|path, _| if path == PAGE { page(&[&thing_file("/f", None)]) } else { wheel() }).await;
+    let silent = Server::naming("/f", None).await;
     assert!(silent.bench().install_locked(&["thing"], &lock()).await.unwrap().is_some());
 
     let other = Sha256::of("other");
-    let index =
-        Server::start(move |path, _| if path == PAGE { page(&[&thing_file("/f", Some(other))]) } else { wheel() })
-            .await;
+    let index = Server::naming("/f", Some(other)).await;
     let error = refusal(&index.bench()).await;
 
     let expected = format!("digest mismatch for `{}`\n  expected {}\n  got      {other}", thing().file(), digest());
@@ -240,12 +252,7 @@ async fn credentials_are_for_the_index_alone() {
     let files = Arc::new(Server::start(|_, _| wheel()).await);
     for is_redirected in [false, true] {
         let elsewhere = format!("http://localhost:{}/f{is_redirected}", files.port);
-        let index = Server::start(move |path, _| match path {
-            PAGE if is_redirected => page(&[&thing_file("/own", Some(digest()))]),
-            PAGE => page(&[&thing_file(&elsewhere, Some(digest()))]),
-            _ => Redirect::temporary(&elsewhere).into_response(),
-        })
-        .await;
+        let index = Server::leading_to(&elsewhere, is_redirected).await;
         let mut bench = index.bench();
         let url = format!("http://us%40er:pa%2F55@127.0.0.1:{}/simple", index.port);
         bench.settings.index = Some(RedactedUrl::parse(&url).unwrap());
@@ -274,13 +281,7 @@ async fn addresses_nobody_chose_are_not_dialled() {
     ];
     for (place, expected, is_final) in cases {
         for is_redirected in [false, true] {
-            let to = place.to_owned();
-            let index = Server::start(move |path, _| match path {
-                PAGE if is_redirected => page(&[&thing_file("/own", Some(digest()))]),
-                PAGE => page(&[&thing_file(&to, Some(digest()))]),
-                _ => Redirect::temporary(&to).into_response(),
-            })
-            .await;
+            let index = Server::leading_to(place, is_redirected).await;
             let mut bench = index.bench();
             if is_final {
                 bench.settings.internal_hosts = ["169.254.169.254", "[::ffff:a9fe:aa02]"].map(str::to_owned).to_vec();
@@ -298,9 +299,7 @@ async fn addresses_nobody_chose_are_not_dialled() {
         }
     }
 
-    let index =
-        Server::start(move |path, _| if path == PAGE { page(&[&thing_file(&local, Some(digest()))]) } else { wheel() })
-            .await;
+    let index = Server::naming(&local, Some(digest())).await;
     let mut bench = index.bench();
     bench.settings.internal_hosts = vec!["localhost".to_owned()];
     assert!(bench.install_locked(&["thing"], &lock()).await.unwrap().is_some());
