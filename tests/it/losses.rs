@@ -216,13 +216,7 @@ async fn an_agent_that_traps_again_and_again_is_given_a_rest() {
     assert!(traps > 10, "{traps}");
     assert!(!host.wait_for_denial("circuit_open").await.text_of("request_id").is_empty());
     assert_eq!(host.health().await.status, 200);
-    let answer = loop {
-        let reply = host.get("/ping").await;
-        if reply.status != 503 {
-            break reply.json();
-        }
-    };
-    assert_eq!(answer, "pong");
+    assert_eq!(host.get_once_served("/ping").await.json(), "pong");
 }
 
 /// `sys.exit` in a request is an exception like any other.

@@ -100,6 +100,16 @@ impl RunningHost {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// GET, again and again for as long as the answer is 503.
+    pub async fn get_once_served(&self, path: &str) -> Reply {
+        loop {
+            let reply = self.get(path).await;
+            if reply.status != 503 {
+                return reply;
+            }
+        }
+    }
+
     /// POST with a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
         let request = self.request(Method::POST, path).header("content-type", "application/json");
