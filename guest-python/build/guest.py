@@ -25,8 +25,8 @@ from build.run import run
 from build.tools import PINNED, tools
 from extensions.allocator import allocator, allocator_key
 from extensions.index import write_index
-from extensions.linked import MOUNT, place, without_library
-from extensions.table import TABLE
+from extensions.linked import ADDED, MOUNT, place, without_library
+from extensions.table import TABLE, read_table
 from extensions.wheels import wheel_keys, wheels
 
 WIT = REPOSITORY / "wit"
@@ -64,6 +64,7 @@ def component_key() -> str:
         .value("layers", [standard_library_key(), platform_key(), allocator_key()])
         .value("wheels", wheel_keys(carried_only=False))
         .value("linker", [optimizer_inputs(), _locked("wasm-encoder", "wasmparser")])
+        .value("unoptimized", _unoptimized())
         .files(WIT, PREIMPORT, PINNED, INSIDE, LINKER, Path(__file__))
         .files(*OWN_PYTHON, without=ON_THE_HOST)
         .key()
@@ -101,7 +102,7 @@ def component() -> Path:
 
     def make(directory: Path) -> None:
         platform, boot, notes = directory / "platform", directory / "boot", directory / "notes"
-        native = directory / "native"
+        native, added = directory / "native", directory / "added"
         link_tree(platform_libraries(), platform)
         for source in OWN_PYTHON:
             copy_tree(source, platform)
@@ -109,13 +110,15 @@ def component() -> Path:
         _refuse_shadows(platform, standard_library())
         notes.mkdir()
         for built in wheels():
-            place(built, native)
+            place(built, native, added)
         shutil.copy(allocator(), native)
         copy_tree(INSIDE, boot)
         shutil.copy(PREIMPORT, boot)
-        mounted = [boot, platform, notes, native]
-        if mounted.index(native) != int(MOUNT.removeprefix("/")):
-            raise BuildError(f"the libraries would not be linked as `{MOUNT}`")
+        mounted = [boot, platform, notes, native, added]
+        for libraries, mount in ((native, MOUNT), (added, ADDED)):
+            libraries.mkdir(exist_ok=True)
+            if mounted.index(libraries) != int(mount.removeprefix("/")):
+                raise BuildError(f"the libraries would not be linked as `{mount}`")
         componentize(
             WIT,
             WORLD,
@@ -128,6 +131,7 @@ def component() -> Path:
         _link(directory)
         (notes / "report.json").rename(directory / "report.json")
         remove(native)
+        remove(added)
         remove(notes)
         remove(boot)
         if component_key() != key:
@@ -147,15 +151,22 @@ def _refuse_shadows(platform: Path, standard: Path) -> None:
 def _link(directory: Path) -> None:
     """Makes `agent.wasm` of `unlinked.wasm`; only new code has to be optimised."""
     unlinked, code = directory / "unlinked.wasm", directory / "code.wasm"
-    _run_host("par-link", ["code", unlinked, code], what="link the component")
+    added = f"{ADDED}/"
+    _run_host("par-link", ["code", unlinked, added, code], what="link the component")
     optimized = optimize(code)
     _run_host(
         "par-link",
-        ["join", unlinked, optimized, directory / "agent.wasm"],
+        ["join", unlinked, added, optimized, directory / "agent.wasm"],
         what="put the linked component together",
     )
     remove(code)
     remove(unlinked)
+
+
+def _unoptimized() -> list[str]:
+    """The extensions that are added to the optimised code."""
+    _, extensions = read_table()
+    return [f"{one.name} {one.version}" for one in extensions if one.unoptimized]
 
 
 def _precompile(directory: Path) -> None:

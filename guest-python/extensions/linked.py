@@ -16,13 +16,16 @@ from extensions.wheels import Built
 MOUNT = "/3"
 """Where componentize-py finds the libraries; it calls directories by their position."""
 
+ADDED = "/4"
+"""Where it finds those that are added to the optimised guest."""
+
 MARK = "linked into the guest as "
 """What the file in a library's place begins with."""
 
 
-def place(built: Built, directory: Path) -> None:
+def place(built: Built, optimized: Path, added: Path) -> None:
     """Puts the library of a wheel where componentize-py will find it."""
-    target = directory / _place(built.extension)
+    target = (added if built.extension.unoptimized else optimized) / _place(built.extension)
     target.parent.mkdir(parents=True)
     with zipfile.ZipFile(built.wheel) as wheel:
         target.write_bytes(wheel.read(library_path(built.extension)))
@@ -34,7 +37,8 @@ def without_library(built: Built) -> bytes:
     with zipfile.ZipFile(built.wheel) as wheel:
         files = {name: wheel.read(name) for name in wheel.namelist()}
     del files[f"{information_directory(extension)}/RECORD"]
-    files[library_path(extension)] = f"{MARK}{MOUNT}/{_place(extension)}\n".encode()
+    mount = ADDED if extension.unoptimized else MOUNT
+    files[library_path(extension)] = f"{MARK}{mount}/{_place(extension)}\n".encode()
     return pack(files, information_directory(extension))
 
 

@@ -13,7 +13,7 @@ LOCKS = GUEST_PYTHON / "extensions/locks"
 LATER = {"features", "include", "lock", "more_packages", "unstable"}
 """Keys that were added later: where they are not used, wheels that are there stay good."""
 
-OPTIONAL = {"carried", "edits", "fallback", *LATER}
+OPTIONAL = {"carried", "edits", "fallback", "unoptimized", *LATER}
 OPT_LEVELS = {"0", "1", "2", "3", "s", "z"}
 
 
@@ -38,6 +38,7 @@ class Extension:
     more_packages: list[str] = field(default_factory=list)
     carried: bool = False
     fallback: bool = False
+    unoptimized: bool = False
 
     @property
     def distribution(self) -> str:
@@ -47,7 +48,7 @@ class Extension:
     def as_input(self) -> dict[str, object]:
         """What of it goes into the cache key: all but where the wheel is used."""
         values = asdict(self)
-        del values["carried"], values["fallback"]
+        del values["carried"], values["fallback"], values["unoptimized"]
         if lock := values.get("lock"):
             values["lock"] = (LOCKS / str(lock)).read_text()
         return {key: value for key, value in values.items() if value or key not in LATER}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -81,16 +82,22 @@ def test_a_table_that_is_not_right_says_where(tmp_path: Path) -> None:
         assert str(error.value) == f"extensions.toml: {expected}"
 
 
-def test_the_library_is_placed_under_the_name_its_wheel_says(built: Built, tmp_path: Path) -> None:
-    place(built, tmp_path / "native")
+@pytest.mark.parametrize(("unoptimized", "at"), [(False, "/3"), (True, "/4")])
+def test_the_library_is_placed_under_the_name_its_wheel_says(
+    built: Built, tmp_path: Path, unoptimized: bool, at: str
+) -> None:
+    built = replace(built, extension=replace(built.extension, unoptimized=unoptimized))
+    places = {"/3": tmp_path / "native", "/4": tmp_path / "added"}
+    place(built, tmp_path / "native", tmp_path / "added")
     with zipfile.ZipFile(BytesIO(without_library(built))) as wheel:
         said = wheel.read(LIBRARY).decode()
         record = wheel.read("thing_fast-1.0.dist-info/RECORD").decode()
         names = wheel.namelist()
 
-    assert said == f"linked into the guest as /3/thing_fast-1.0/{LIBRARY}\n"
-    placed = tmp_path / "native" / said.split("/3/")[1].strip()
+    assert said == f"linked into the guest as {at}/thing_fast-1.0/{LIBRARY}\n"
+    placed = places.pop(at) / said.split(f"{at}/")[1].strip()
     assert placed.read_bytes() == b"\0asm library"
+    assert not any(other.exists() for other in places.values())
     assert "thing/__init__.py" in names
     assert "thing/fast.c" not in names
     assert record.count(LIBRARY) == 1

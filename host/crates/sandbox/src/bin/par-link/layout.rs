@@ -9,6 +9,7 @@ use wasm_encoder::{
 };
 use wasmparser::FuncType;
 
+use super::added::{self, Added, Borders};
 use super::graph::{Graph, Kind, Origin};
 use super::reach::Root;
 use super::renumber::{GlobalTarget, Renumber};
@@ -23,8 +24,10 @@ pub(crate) type Exports<'a> = HashMap<(usize, &'a str), String>;
 pub(crate) struct Merged<'a> {
     /// Which instances of the component are part of it, by index.
     pub(crate) is_member: Vec<bool>,
-    /// The module without its data, whose memory begins with one page.
+    /// The module without its data, whose memory begins with one page, and without the libraries that are added.
     pub(crate) code: Vec<u8>,
+    /// Those libraries.
+    pub(crate) added: Added<'a>,
     /// How large its memory really is in the beginning.
     pub(crate) memory: MemorySection,
     /// What its memory begins with.
@@ -38,15 +41,19 @@ pub(crate) struct Merged<'a> {
 }
 
 impl<'a> Merged<'a> {
-    /// Links the core modules of `graph`.
-    pub(crate) fn link(graph: &Graph<'a>) -> Result<Self, LinkError> {
-        let linker = Linker::new(graph)?;
+    /// Links the core modules of `graph`. Libraries whose names begin with `added` are added to the code later.
+    pub(crate) fn link(graph: &Graph<'a>, added: &str) -> Result<Self, LinkError> {
+        let linker = Linker::new(graph, added)?;
         let spaces = Spaces::resolve(&linker)?;
         let roots = linker.roots()?;
         let reachable = linker.reachable(&spaces, &roots)?;
         let constants = linker.constants(&spaces, &roots, &reachable)?;
         let unread = linker.unread(&spaces, &roots, &reachable)?;
-        Layout::new(&linker, &spaces, &reachable, &constants, &unread)?.encode(&roots)
+        let gone = |global: &Item| constants.contains_key(global) || unread.contains(global);
+        let borders = Borders::of(&linker, &spaces, &roots, &reachable, gone)?;
+        let layout = Layout::new(&linker, &spaces, &reachable, &borders, &constants, &unread)?;
+        let added = Added::of(&linker, &spaces, &reachable, &borders, &layout.imported, (&constants, &unread))?;
+        layout.encode(&roots, &borders, added)
     }
 }
 
@@ -69,6 +76,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
         linker: &'l Linker<'g, 'a>,
         spaces: &Spaces,
         reachable: &BTreeSet<Item>,
+        borders: &Borders,
         constants: &HashMap<Item, i32>,
         unread: &HashSet<Item>,
     ) -> Result<Self, LinkError> {
@@ -119,9 +127,16 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
             let ty = ty.ok_or_else(|| unexpected(format!("no use of function {index}")))?;
             layout.imports.import("", &name.to_string(), EntityType::Function(ty));
         }
+        for (number, &item) in borders.called.iter().enumerate() {
+            let Item::Own { instance, index } = item else { continue };
+            let ty = linker.module(instance)?.0.functions[index as usize];
+            let ty = layout.renumber[&instance].types[ty as usize];
+            layout.functions.insert(item, layout.imports.len());
+            layout.imports.import(added::MODULE, &number.to_string(), EntityType::Function(ty));
+        }
         for &item in reachable {
-            if matches!(item, Item::Own { .. }) {
-                layout.functions.insert(item, (layout.imported.len() + layout.order.len()) as u32);
+            if matches!(item, Item::Own { .. }) && !linker.adds(item) {
+                layout.functions.insert(item, layout.imports.len() + layout.order.len() as u32);
                 layout.order.push(item);
             }
         }
@@ -136,7 +151,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
                 let next = layout.memories.len() as u32;
                 layout.memories.insert(item, next);
             }
-            for item in own(module.globals.len()) {
+            for item in own(module.globals.len()).filter(|&item| !linker.adds(item)) {
                 if !constants.contains_key(&item) && !unread.contains(&item) {
                     let next = layout.globals.len() as u32;
                     layout.globals.insert(item, next);
@@ -153,6 +168,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
                 .iter()
                 .map(|item| match constants.get(item) {
                     Some(&value) => Ok(GlobalTarget::Constant(value)),
+                    None if linker.is_added[instance] => Ok(GlobalTarget::Unread),
                     None if unread.contains(item) => Ok(GlobalTarget::Unread),
                     None => layout.globals.get(item).map(|&index| GlobalTarget::Index(index)).ok_or(()),
                 })
@@ -165,7 +181,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
         Ok(layout)
     }
 
-    fn encode(mut self, roots: &[Root<'a>]) -> Result<Merged<'a>, LinkError> {
+    fn encode(mut self, roots: &[Root<'a>], borders: &Borders, added: Added<'a>) -> Result<Merged<'a>, LinkError> {
         let mut functions = FunctionSection::new();
         let mut code = CodeSection::new();
         let mut names = NameMap::new();
@@ -204,14 +220,19 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
                     renumber.parse_global(&mut globals, global.clone())?;
                 }
             }
-            for element in &module.elements {
+            for element in module.elements.iter().filter(|_| !self.linker.is_added[instance]) {
                 renumber.parse_element(&mut elements, element.clone())?;
             }
             for segment in &module.data {
                 renumber.parse_data(&mut data, segment.clone())?;
             }
         }
-        let (exports, section) = self.exports(roots)?;
+        let (exports, mut section) = self.exports(roots)?;
+        for (item, kind, name) in &borders.exports {
+            let space = if *kind == Kind::Function { &self.functions } else { &self.globals };
+            let index = *space.get(item).ok_or_else(|| unexpected("a use of what is nowhere defined"))?;
+            section.export(name, (*kind).into(), index);
+        }
         let surroundings = self.surroundings(&exports)?;
         let mut naming = NameSection::new();
         naming.functions(&names);
@@ -221,6 +242,7 @@ impl<'l, 'g, 'a> Layout<'l, 'g, 'a> {
         Ok(Merged {
             is_member: self.linker.is_member.clone(),
             code: module.finish(),
+            added,
             memory: memories,
             data,
             imports: self.imported,

@@ -1,9 +1,9 @@
 //! Links the core modules of the guest into one, in two steps with an optimiser between them:
 //!
 //! ```text
-//! par-link code component.wasm code.wasm
+//! par-link code component.wasm ADDED code.wasm
 //! wasm-opt -O3 ... code.wasm -o optimized.wasm
-//! par-link join component.wasm optimized.wasm linked.wasm
+//! par-link join component.wasm ADDED optimized.wasm linked.wasm
 //! ```
 //!
 //! componentize-py links Python, libc and the extensions as a dynamic loader does: each stays a
@@ -12,9 +12,12 @@
 //! addresses are constants, and an optimiser sees the whole.
 //!
 //! The code is written without the memory's size and contents: it only depends on the libraries,
-//! so it need not be optimised again when nothing but Python code has changed.
+//! so it need not be optimised again when nothing but Python code has changed. Libraries whose names begin with ADDED are
+//! not in it: `join` adds them as they are.
 #![expect(clippy::cast_possible_truncation, reason = "a WebAssembly module counts its items in 32 bits")]
 
+mod added;
+mod adding;
 mod circles;
 mod facts;
 mod graph;
@@ -32,6 +35,8 @@ mod short;
 
 #[cfg(test)]
 mod interrupted;
+#[cfg(test)]
+mod joined;
 #[cfg(test)]
 mod tests;
 
@@ -84,18 +89,22 @@ fn main() -> ExitCode {
 fn run() -> Result<(), String> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     match arguments.iter().map(std::ffi::OsString::as_os_str).collect::<Vec<_>>().as_slice() {
-        [step, component, output] if *step == "code" => {
+        [step, component, added, output] if *step == "code" => {
             let component = read(component)?;
-            let code = code(&component).map_err(|error| error.to_string())?;
+            let code = code(&component, text(added)?).map_err(|error| error.to_string())?;
             write(output, &code)
         }
-        [step, component, code, output] if *step == "join" => {
+        [step, component, added, code, output] if *step == "join" => {
             let (component, code) = (read(component)?, read(code)?);
-            let linked = join(&component, &code).map_err(|error| error.to_string())?;
+            let linked = join(&component, text(added)?, &code).map_err(|error| error.to_string())?;
             write(output, &linked)
         }
-        _ => Err("expected `code COMPONENT OUTPUT` or `join COMPONENT CODE OUTPUT`".to_owned()),
+        _ => Err("expected `code COMPONENT ADDED OUTPUT` or `join COMPONENT ADDED CODE OUTPUT`".to_owned()),
     }
+}
+
+fn text(argument: &OsStr) -> Result<&str, String> {
+    argument.to_str().ok_or_else(|| format!("expected the beginning of names, got {}", argument.display()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "its message names the path")]
@@ -108,16 +117,18 @@ fn write(path: &OsStr, bytes: &[u8]) -> Result<(), String> {
     std::fs::write(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
-/// As many core modules of `component` as possible as one, without what is in its memory.
-fn code(component: &[u8]) -> Result<Vec<u8>, LinkError> {
-    Ok(Merged::link(&Graph::parse(component)?)?.code)
+/// As many core modules of `component` as possible as one, without what is in its memory and without libraries whose
+/// names begin with `added`.
+fn code(component: &[u8], added: &str) -> Result<Vec<u8>, LinkError> {
+    Ok(Merged::link(&Graph::parse(component)?, added)?.code)
 }
 
-/// `component` with those modules replaced by `code`, what became of [`code`]'s result.
-fn join(component: &[u8], code: &[u8]) -> Result<Vec<u8>, LinkError> {
+/// `component` with those modules and libraries replaced by `code`, what became of [`code`]'s result.
+fn join(component: &[u8], added: &str, code: &[u8]) -> Result<Vec<u8>, LinkError> {
     let graph = Graph::parse(component)?;
-    let merged = Merged::link(&graph)?;
-    let code = safepoints::in_code(&short::in_code(code)?, &merged.surroundings)?;
+    let merged = Merged::link(&graph, added)?;
+    let code = merged.added.join(code)?;
+    let code = safepoints::in_code(&short::in_code(&code)?, &merged.surroundings)?;
     let module = join::with_memory(&code, &merged.memory, &merged.data)?;
     rewrite::rewrite(component, &graph, &merged, &module)
 }

@@ -6,6 +6,10 @@ use super::graph::{Arguments, CoreInstance, Graph, Kind, Origin};
 use super::module::Module;
 use super::{LinkError, unexpected};
 
+/// What a library calls the address of its data, and what that is called by who knows all libraries, after the name of one.
+const MEMORY_BASE: &str = "__memory_base";
+const MEMORY_BASE_OF_A_LIBRARY: &str = ":memory_base";
+
 /// An item of a member, after imports were followed to where it is defined.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Item {
@@ -22,18 +26,47 @@ pub(crate) struct Linker<'g, 'a> {
     pub(crate) is_member: Vec<bool>,
     /// The indices of those.
     pub(crate) members: Vec<usize>,
+    /// Which of them are libraries that are added to the optimised code, by index.
+    pub(crate) is_added: Vec<bool>,
 }
 
 impl<'g, 'a> Linker<'g, 'a> {
-    /// A linker of every instance of `graph` that does not need the memory of another one to exist.
-    pub(crate) fn new(graph: &'g Graph<'a>) -> Result<Self, LinkError> {
+    /// A linker of every instance of `graph` that does not need the memory of another one to exist. Libraries whose
+    /// names begin with `added` are added later.
+    pub(crate) fn new(graph: &'g Graph<'a>, added: &str) -> Result<Self, LinkError> {
         let instances = graph.instances.iter().zip(graph.late());
         let is_member: Vec<bool> =
             instances.map(|(instance, late)| matches!(instance, CoreInstance::Module { .. }) && !late).collect();
-        let members = (0..is_member.len()).filter(|&index| is_member[index]).collect();
-        let linker = Self { graph, is_member, members };
+        let members: Vec<usize> = (0..is_member.len()).filter(|&index| is_member[index]).collect();
+        let mut linker = Self { graph, is_added: vec![false; is_member.len()], is_member, members };
         linker.refuse_second_instances()?;
+        for member in linker.members.clone() {
+            linker.is_added[member] = linker.library(member)?.is_some_and(|name| name.starts_with(added));
+        }
         Ok(linker)
+    }
+
+    /// The name of the library that `instance` is of. Each is told where its data is by a global with its name.
+    fn library(&self, instance: usize) -> Result<Option<&'a str>, LinkError> {
+        let (module, arguments) = self.module(instance)?;
+        let Some(base) = module.imported(Kind::Global).find(|import| import.name == MEMORY_BASE) else {
+            return Ok(None);
+        };
+        let argument = arguments.iter().find(|(name, _)| *name == base.module).map(|&(_, index)| index);
+        let Some(CoreInstance::Exports(exports)) = argument.map(|index| &self.graph.instances[index]) else {
+            return Ok(None);
+        };
+        let global = exports.iter().find(|(name, kind, _)| *name == base.name && *kind == Kind::Global);
+        let Some(&(_, kind, index)) = global else { return Ok(None) };
+        match self.graph.origin(kind, index)? {
+            Origin::Export { name, .. } => Ok(name.strip_suffix(MEMORY_BASE_OF_A_LIBRARY)),
+            Origin::Canonical { .. } => Ok(None),
+        }
+    }
+
+    /// Whether `item` is of a library that is added to the optimised code.
+    pub(crate) fn adds(&self, item: Item) -> bool {
+        matches!(item, Item::Own { instance, .. } if self.is_added[instance])
     }
 
     fn refuse_second_instances(&self) -> Result<(), LinkError> {

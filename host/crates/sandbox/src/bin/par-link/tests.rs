@@ -1,5 +1,5 @@
 use wasmparser::{Parser, Payload};
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, Linker, TypedFunc};
 use wasmtime::{Engine, Store};
 
 use super::{code, join, short};
@@ -49,21 +49,42 @@ const LINKED: &str = r#"
         (func (export "answer") (result u32) (canon lift (core func $2 "answer"))))
 "#;
 
-fn linked(text: &str) -> Vec<u8> {
+/// What the names of libraries begin with that are added to the optimised code.
+pub(super) const ADDED: &str = "/4/";
+
+pub(super) fn linked(text: &str) -> Vec<u8> {
     let component = wat::parse_str(text).unwrap();
-    join(&component, &code(&component).unwrap()).unwrap()
+    join(&component, ADDED, &code(&component, ADDED).unwrap()).unwrap()
 }
 
 fn answers(component: &[u8]) -> [u32; 2] {
-    let engine = Engine::default();
-    let component = Component::new(&engine, component).unwrap();
-    let mut store = Store::new(&engine, ());
-    let mut linker = Linker::new(&engine);
-    let mut interruption = linker.instance("pixell:agent/interruption@0.1.0").unwrap();
-    interruption.func_wrap("safepoint", |_, ()| Ok(())).unwrap();
-    let instance = linker.instantiate(&mut store, &component).unwrap();
-    let answer = instance.get_typed_func::<(), (u32,)>(&mut store, "answer").unwrap();
-    [answer.call(&mut store, ()).unwrap().0, answer.call(&mut store, ()).unwrap().0]
+    let mut running = Running::of(component, || Ok(()));
+    [running.answer().unwrap(), running.answer().unwrap()]
+}
+
+/// A component with one function, in an engine that could not stop it.
+pub(super) struct Running {
+    store: Store<()>,
+    answer: TypedFunc<(), (u32,)>,
+}
+
+impl Running {
+    /// `safepoint` is what the host does at one.
+    pub(super) fn of(component: &[u8], safepoint: impl Fn() -> wasmtime::Result<()> + Send + Sync + 'static) -> Self {
+        let engine = Engine::default();
+        let component = Component::new(&engine, component).unwrap();
+        let mut store = Store::new(&engine, ());
+        let mut linker = Linker::new(&engine);
+        let mut interruption = linker.instance("pixell:agent/interruption@0.1.0").unwrap();
+        interruption.func_wrap("safepoint", move |_, ()| safepoint()).unwrap();
+        let instance = linker.instantiate(&mut store, &component).unwrap();
+        let answer = instance.get_typed_func::<(), (u32,)>(&mut store, "answer").unwrap();
+        Self { store, answer }
+    }
+
+    pub(super) fn answer(&mut self) -> wasmtime::Result<u32> {
+        Ok(self.answer.call(&mut self.store, ())?.0)
+    }
 }
 
 #[test]
@@ -97,14 +118,14 @@ fn one_module_is_left_and_only_the_global_that_changes() {
 
 #[test]
 fn the_code_holds_nothing_of_the_memory() {
-    let code = code(&wat::parse_str(LINKED).unwrap()).unwrap();
+    let code = code(&wat::parse_str(LINKED).unwrap(), ADDED).unwrap();
     let has_data = Parser::new(0).parse_all(&code).any(|payload| matches!(payload.unwrap(), Payload::DataSection(_)));
     assert!(!has_data);
     let other = LINKED
         .replace("\\28", "\\29")
         .replace("(memory (export \"memory\") 1)", "(memory (export \"memory\") 7)")
         .replace("(i32.const 5000)", "(i32.const 7000)");
-    assert_eq!(code, super::code(&wat::parse_str(&other).unwrap()).unwrap());
+    assert_eq!(code, super::code(&wat::parse_str(&other).unwrap(), ADDED).unwrap());
     let pages = |component: &[u8]| {
         let memories = Parser::new(0).parse_all(component).find_map(|payload| match payload.unwrap() {
             Payload::MemorySection(section) => Some(section.into_iter().next().unwrap().unwrap().initial),
@@ -118,7 +139,8 @@ fn the_code_holds_nothing_of_the_memory() {
 
 #[test]
 fn what_is_linked_otherwise_is_refused() {
-    let refused = |text: &str| code(&wat::parse_str(text).unwrap()).expect_err("not linked that way").to_string();
+    let refused =
+        |text: &str| code(&wat::parse_str(text).unwrap(), ADDED).expect_err("not linked that way").to_string();
     let expected = "expected a component linked by componentize-py, got ";
     assert_eq!(refused("(module)"), format!("{expected}a core module"));
     assert_eq!(
