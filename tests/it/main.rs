@@ -51,6 +51,7 @@ mod native;
 mod outbound;
 mod outside;
 mod packages;
+mod pins;
 mod platform;
 mod probes;
 mod progress;
