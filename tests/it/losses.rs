@@ -70,7 +70,7 @@ async fn code_that_never_yields_is_a_typed_504_while_others_answer() {
 }
 
 /// Waits until the process takes next to no time of a core any more.
-async fn comes_to_rest(host: &RunningHost, after: &str) {
+pub(crate) async fn comes_to_rest(host: &RunningHost, after: &str) {
     for _ in 0..150 {
         let before = host.processor_time();
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -7,6 +7,8 @@ use futures::{StreamExt, stream};
 use par_tests::{Package, TestHost};
 use serde_json::{Value, json};
 
+use crate::losses::comes_to_rest;
+
 /// Longest time until dependencies are installed, whatever else the machine does.
 const INSTALL: Duration = Duration::from_secs(240);
 
@@ -178,6 +180,34 @@ async fn an_agent_runs_on_the_native_core_of_the_pydantic_it_pins() {
         asked += 1;
     }
     assert_eq!(asked, PYDANTIC.len());
+}
+
+/// Makes a set of numbers that do not end: the native core takes one after the other, and Python looks for no signal.
+const ENDLESS: &str = r#"
+import itertools, pydantic, pydantic_core
+
+numbers = pydantic.TypeAdapter(set[int])
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    if scope["path"] == "/for-ever":
+        numbers.validate_python(itertools.repeat(1))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": pydantic_core.__version__.encode()})
+"#;
+
+/// hostile 74: a native core that was added to the guest after it was optimised is stopped as all other code is.
+#[tokio::test]
+async fn a_native_core_that_computes_for_ever_is_stopped() {
+    let package = Package::asgi(ENDLESS).file("requirements.txt", "pydantic==2.13.4\n");
+    let host = TestHost::agent(&package).env("REQUEST_TIMEOUT_SEC", "5").env("PAR_INSTANCES", "1").spawn();
+    assert_eq!(host.booted(INSTALL).await.event(), "Runtime ready", "{}", host.log_text());
+    let reply = host.get("/for-ever").await;
+
+    assert_eq!((reply.status, reply.error_code().as_str()), (504, "call_timeout"));
+    assert_eq!(host.get("/").await.text(), "2.46.4");
+    comes_to_rest(&host, "it was stopped").await;
 }
 
 /// What SDKs ask of jiter, and the release each gets: `openai` and `anthropic`, then the lines of `instructor`, each
