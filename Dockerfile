@@ -17,29 +17,38 @@ ARG SOURCE_DATE_EPOCH=0
 
 # --- from source ------------------------------------------------------------------------------
 
+# Compiling takes long, so what is made is kept in the builder between builds, those that failed too: the downloads of
+# Cargo, what it compiled, and PAR's cache, whose entries are complete or absent and named by what they are made from.
 FROM ${BUILD_BASE} AS toolchain
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends build-essential ca-certificates git python3 python3-venv
-ENV PAR_CACHE=/build/cache CARGO_TARGET_DIR=/build/target CARGO_INCREMENTAL=0
+ENV PAR_CACHE=/build/cache CARGO_TARGET_DIR=/build/target CARGO_HOME=/build/crates CARGO_INCREMENTAL=0
 WORKDIR /src
 
-# What changes seldom and takes long, from what it is made of alone. The compilers are larger than all the rest, and
-# nothing else needs them.
+# What changes seldom and takes longest, from what it is made of alone.
 FROM toolchain AS extensions
 COPY just justfile ./
 COPY guest-python/allocator guest-python/allocator
 COPY guest-python/build guest-python/build
 COPY guest-python/extensions guest-python/extensions
 COPY guest-python/requirements guest-python/requirements
-RUN ./just extensions && rm -rf "$PAR_CACHE/toolchain" "$PAR_CACHE/cargo"
+RUN --mount=type=cache,id=par,target=/build/cache \
+    ./just extensions >/extensions
 
 FROM toolchain AS host
 COPY . .
-RUN ./just tools build
+RUN --mount=type=cache,id=par,target=/build/cache \
+    --mount=type=cache,id=par-target,target=/build/target \
+    --mount=type=cache,id=par-crates,target=/build/crates \
+    ./just tools build
 
+# What the builder lost of the two before is built again.
 FROM host AS guest
-COPY --from=extensions /build/cache/ /build/cache/
-RUN ./just guest && python3 .ci/image.py context /build/context
+COPY --from=extensions /extensions /extensions
+RUN --mount=type=cache,id=par,target=/build/cache \
+    --mount=type=cache,id=par-target,target=/build/target \
+    --mount=type=cache,id=par-crates,target=/build/crates \
+    ./just tools build guest && python3 .ci/image.py context /build/context
 
 FROM scratch AS build
 COPY --from=guest /build/context/ /
