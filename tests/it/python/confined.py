@@ -366,7 +366,7 @@ USES = {
     "read its own package": lambda: reads(KNOWN["package"]),
     "read what the system says about itself": lambda: reads("/proc/self/status"),
     "a thread": lambda: __import__("threading").Thread(target=len, args=("",)).start(),
-    "its own priority": lambda: os.setpriority(os.PRIO_PROCESS, 0, 5),
+    "its own priority": lambda: os.setpriority(os.PRIO_PROCESS, 0, 19),
     "the granted variable": lambda: os.environ["GRANTED"],
 }
 
