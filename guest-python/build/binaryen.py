@@ -33,6 +33,8 @@ OPTIONS = [
     "--enable-reference-types",
     "--enable-sign-ext",
     "--enable-simd",
+    # Python's bytecode loop is cut into functions that call each other in the place of a return.
+    "--enable-tail-call",
 ]
 """For speed, and with the names of functions, by which traps and profiles are read."""
 

@@ -57,8 +57,8 @@ impl Circles {
     /// Whether `operator` of `function` may lead back to `function`. Of every circle, one call says so.
     pub(crate) fn may_return(&self, function: u32, operator: &Operator<'_>) -> bool {
         match operator {
-            Operator::CallIndirect { .. } | Operator::CallRef { .. } => true,
-            Operator::Call { function_index } => {
+            Operator::CallIndirect { .. } | Operator::ReturnCallIndirect { .. } | Operator::CallRef { .. } => true,
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
                 self.closing[(function - self.imported) as usize].binary_search(function_index).is_ok()
             }
             _ => false,

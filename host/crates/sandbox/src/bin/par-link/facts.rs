@@ -2,7 +2,9 @@
 
 use wasmparser::{ExternalKind, Operator, Parser, Payload};
 
+use super::interpreter::EXHAUSTED;
 use super::safepoints::Surroundings;
+use super::shape::Always;
 use super::{LinkError, unexpected};
 
 /// A module, as far as it takes to put safepoints into it.
@@ -17,8 +19,11 @@ pub(crate) struct Facts {
     pub(crate) safepoint: u32,
     /// The functions during which the host must not be called.
     pub(crate) undisturbed: Vec<u32>,
-    /// For each function of its own, which it calls by name: each once, in order.
+    /// For each function of its own, which it calls by name: each once, in order. One that asks for itself whether the
+    /// budget is used up whenever it is called is left out.
     pub(crate) calls: Vec<Vec<u32>>,
+    /// The global it asks by, of an interpreter in parts.
+    pub(crate) exhausted: Option<u32>,
     /// For each function of its own, its type.
     signatures: Vec<u32>,
 }
@@ -32,6 +37,7 @@ impl Facts {
             safepoint: u32::MAX,
             undisturbed: Vec::new(),
             calls: Vec::new(),
+            exhausted: None,
             signatures: Vec::new(),
         };
         for payload in Parser::new(0).parse_all(code) {
@@ -57,6 +63,9 @@ impl Facts {
                 Payload::ExportSection(section) => {
                     for export in section {
                         let export = export?;
+                        if export.name == EXHAUSTED {
+                            facts.exhausted = Some(export.index);
+                        }
                         let is_function = matches!(export.kind, ExternalKind::Func);
                         if is_function && surroundings.undisturbed.contains(export.name) {
                             facts.undisturbed.push(export.index);
@@ -65,8 +74,15 @@ impl Facts {
                 }
                 Payload::CodeSectionEntry(body) => {
                     let mut calls = Vec::new();
+                    let mut always = Always::default();
+                    let mut asks = false;
                     for operator in body.get_operators_reader()? {
-                        facts.read(&operator?, &mut calls)?;
+                        let operator = operator?;
+                        facts.read(&operator, &mut calls)?;
+                        asks |= always.holds(&operator) && facts.asks(&operator);
+                    }
+                    if asks {
+                        calls.clear();
                     }
                     calls.sort_unstable();
                     calls.dedup();
@@ -91,16 +107,18 @@ impl Facts {
 
     fn read(&self, operator: &Operator<'_>, calls: &mut Vec<u32>) -> Result<(), LinkError> {
         match *operator {
-            Operator::Call { function_index } => calls.push(function_index),
-            Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. } => {
-                return Err(unexpected("a call in the place of a return"));
-            }
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => calls.push(function_index),
             Operator::Loop { blockty: wasmparser::BlockType::FuncType(ty) } if self.parameters[ty as usize] > 0 => {
                 return Err(unexpected("a loop with parameters"));
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether `operator` asks whether the budget is used up.
+    pub(crate) fn asks(&self, operator: &Operator<'_>) -> bool {
+        matches!(operator, Operator::GlobalGet { global_index } if Some(*global_index) == self.exhausted)
     }
 
     /// How many functions there are, imported ones among them.

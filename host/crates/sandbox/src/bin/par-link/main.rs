@@ -21,6 +21,7 @@ mod adding;
 mod circles;
 mod facts;
 mod graph;
+mod interpreter;
 mod join;
 mod layout;
 mod module;
@@ -33,6 +34,8 @@ mod safepoints;
 mod shape;
 mod short;
 
+#[cfg(test)]
+mod interpreted;
 #[cfg(test)]
 mod interrupted;
 #[cfg(test)]
@@ -120,14 +123,14 @@ fn write(path: &OsStr, bytes: &[u8]) -> Result<(), String> {
 /// As many core modules of `component` as possible as one, without what is in its memory and without libraries whose
 /// names begin with `added`.
 fn code(component: &[u8], added: &str) -> Result<Vec<u8>, LinkError> {
-    Ok(Merged::link(&Graph::parse(component)?, added)?.code)
+    interpreter::split(&Merged::link(&Graph::parse(component)?, added)?.code)
 }
 
 /// `component` with those modules and libraries replaced by `code`, what became of [`code`]'s result.
 fn join(component: &[u8], added: &str, code: &[u8]) -> Result<Vec<u8>, LinkError> {
     let graph = Graph::parse(component)?;
     let merged = Merged::link(&graph, added)?;
-    let code = merged.added.join(code)?;
+    let code = merged.added.join(&interpreter::settled(code)?)?;
     let code = safepoints::in_code(&short::in_code(&code)?, &merged.surroundings)?;
     let module = join::with_memory(&code, &merged.memory, &merged.data)?;
     rewrite::rewrite(component, &graph, &merged, &module)

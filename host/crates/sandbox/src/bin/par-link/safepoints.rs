@@ -8,6 +8,8 @@
 //! - a call through a table, which may lead anywhere,
 //! - a call that closes a circle of functions that call each other by name (`circles.rs`).
 //!
+//! An interpreter in parts says by itself where it asks, once for each of its instructions ([`EXHAUSTED`]).
+//!
 //! Each takes from a budget. It is a global of the module, out of reach of the memory an agent's code can write to. When it
 //! is used up the host is called, and decides.
 
@@ -25,6 +27,7 @@ use wasmparser::{
 use super::LinkError;
 use super::circles::Circles;
 use super::facts::Facts;
+use super::interpreter::EXHAUSTED;
 use super::shape::{Blocks, Shape};
 
 /// What there is between two calls of the host.
@@ -116,6 +119,9 @@ impl Reencode for Safepoints {
         exports: &mut wasm_encoder::ExportSection,
         export: wasmparser::Export<'_>,
     ) -> Result<(), Error<LinkError>> {
+        if export.name == EXHAUSTED {
+            return Ok(());
+        }
         let wrapped = self.facts.undisturbed.iter().position(|&function| function == export.index);
         if let (wasmparser::ExternalKind::Func, Some(position)) = (export.kind, wrapped) {
             exports.export(export.name, wasm_encoder::ExportKind::Func, self.first_wrapper() + position as u32);
@@ -140,7 +146,12 @@ impl Reencode for Safepoints {
     fn parse_function_body(&mut self, code: &mut CodeSection, body: FunctionBody<'_>) -> Result<(), Error<LinkError>> {
         let function = self.function;
         self.function += 1;
-        let shape = Shape::of(&body, |operator| self.circles.may_return(function, operator))?;
+        // A call in the place of a return is the last thing a function does, wherever it is written.
+        let may_return = |operator: &Operator<'_>| {
+            !matches!(operator, Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. })
+                && self.circles.may_return(function, operator)
+        };
+        let shape = Shape::of(&body, may_return, |operator| self.facts.asks(operator))?;
         let mut locals = Vec::new();
         let mut next = self.facts.parameters_of(function);
         for group in body.get_locals_reader()? {
@@ -154,15 +165,23 @@ impl Reencode for Safepoints {
             locals.push((2, ValType::I32));
         }
         let written = Function::new(locals);
-        let mut writer =
-            Writer { pass: self, function: written, hints: Vec::new(), rounds, length, after_constant: false };
+        let mut writer = Writer {
+            pass: self,
+            function: written,
+            hints: Vec::new(),
+            rounds,
+            length,
+            after_constant: false,
+            asked: false,
+        };
         if shape.may_return_in_loop {
             writer.safepoint();
         }
         let mut blocks = Blocks::default();
         for operator in body.get_operators_reader()? {
             let operator = operator?;
-            if !shape.may_return_in_loop && writer.pass.circles.may_return(function, &operator) {
+            let is_last = matches!(operator, Operator::ReturnCall { .. } | Operator::ReturnCallIndirect { .. });
+            if (is_last || !shape.may_return_in_loop) && writer.pass.circles.may_return(function, &operator) {
                 writer.safepoint();
             }
             writer.instruction(operator.clone(), &shape, &blocks)?;
@@ -230,6 +249,8 @@ struct Writer<'p> {
     length: u32,
     /// The last instruction put a constant on the stack: what is copied by it is short.
     after_constant: bool,
+    /// The last instruction left on the stack whether the budget is used up.
+    asked: bool,
 }
 
 impl Writer<'_> {
@@ -237,7 +258,21 @@ impl Writer<'_> {
     fn instruction(&mut self, operator: Operator<'_>, shape: &Shape, blocks: &Blocks) -> Result<(), Error<LinkError>> {
         let is_constant = matches!(operator, Operator::I32Const { .. });
         let after_constant = std::mem::replace(&mut self.after_constant, is_constant);
+        if std::mem::take(&mut self.asked) && matches!(operator, Operator::If { .. } | Operator::BrIf { .. }) {
+            self.rarely();
+        }
         match operator {
+            Operator::GlobalGet { .. } if self.pass.facts.asks(&operator) => {
+                self.spend(|code| {
+                    code.i32_const(1);
+                });
+                self.asked = true;
+                return Ok(());
+            }
+            Operator::GlobalSet { global_index } if Some(global_index) == self.pass.facts.exhausted => {
+                self.function.instructions().drop().call(self.pass.asking());
+                return Ok(());
+            }
             Operator::Loop { .. } if shape.at_head(blocks) => {
                 let instruction = self.pass.instruction(operator)?;
                 self.function.instruction(&instruction);
@@ -280,13 +315,18 @@ impl Writer<'_> {
 
     /// Takes what `cost` puts on the stack from the budget, and asks the host when it is used up.
     fn take(&mut self, cost: impl Fn(&mut InstructionSink<'_>)) {
+        self.spend(cost);
+        self.rarely();
+        self.function.instructions().if_(BlockType::Empty).call(self.pass.asking()).end();
+    }
+
+    /// Takes what `cost` puts on the stack from the budget, and leaves there whether it is used up.
+    fn spend(&mut self, cost: impl Fn(&mut InstructionSink<'_>)) {
         let budget = self.pass.facts.globals;
         let mut code = self.function.instructions();
         code.global_get(budget);
         cost(&mut code);
         code.i32_sub().global_set(budget).global_get(budget).i32_const(0).i32_lt_s();
-        self.rarely();
-        self.function.instructions().if_(BlockType::Empty).call(self.pass.asking()).end();
     }
 
     /// Counts one round of a loop.

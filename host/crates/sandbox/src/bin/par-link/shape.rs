@@ -63,6 +63,35 @@ impl Blocks {
 /// no register left for a counter, and what is at the head of its loop is done once for each of its instructions.
 const JUMPS_OF_AN_INTERPRETER: usize = 32;
 
+/// Whether an instruction comes after another whatever is computed.
+pub(crate) struct Always(bool);
+
+impl Default for Always {
+    fn default() -> Self {
+        Self(true)
+    }
+}
+
+impl Always {
+    /// Whether `operator` is run whenever the first one is. Once it need not be, none after it is said to be.
+    pub(crate) fn holds(&mut self, operator: &Operator<'_>) -> bool {
+        self.0 &= !matches!(
+            operator,
+            Operator::If { .. }
+                | Operator::Else
+                | Operator::End
+                | Operator::Br { .. }
+                | Operator::BrIf { .. }
+                | Operator::BrTable { .. }
+                | Operator::Return
+                | Operator::ReturnCall { .. }
+                | Operator::ReturnCallIndirect { .. }
+                | Operator::Unreachable
+        );
+        self.0
+    }
+}
+
 /// The jumps to the head of a loop.
 #[derive(Clone, Copy, Default)]
 struct Jumps {
@@ -86,8 +115,11 @@ impl Shape {
     pub(crate) fn of(
         body: &FunctionBody<'_>,
         may_return: impl Fn(&Operator<'_>) -> bool,
+        asks: impl Fn(&Operator<'_>) -> bool,
     ) -> Result<Self, wasmparser::Error> {
         let (mut shape, mut blocks) = (Self::default(), Blocks::default());
+        // The loops that ask for themselves in each round, and the last one that might still.
+        let (mut asking, mut begun) = (Vec::new(), None);
         for operator in body.get_operators_reader()? {
             let operator = operator?;
             for back in blocks.jumps_back(&operator) {
@@ -96,10 +128,20 @@ impl Shape {
             }
             shape.may_return_in_loop |= blocks.in_loop() && may_return(&operator);
             shape.copies |= matches!(operator, Operator::MemoryCopy { .. } | Operator::MemoryFill { .. });
+            if let Some((number, always)) = &mut begun
+                && Always::holds(always, &operator)
+                && asks(&operator)
+            {
+                asking.push(*number);
+            }
             if matches!(operator, Operator::Loop { .. }) {
+                begun = Some((shape.loops.len(), Always::default()));
                 shape.loops.push(Jumps::default());
             }
             blocks.pass(&operator);
+        }
+        for number in asking {
+            shape.loops[number] = Jumps::default();
         }
         Ok(shape)
     }
@@ -129,6 +171,6 @@ impl Shape {
     /// one jump, and always taken, nothing is counted then.
     fn before_jumps(&self, number: usize) -> bool {
         let jumps = self.loops[number];
-        self.is_interpreter() || jumps.count == 1 && !jumps.conditional
+        jumps.count > 0 && (self.is_interpreter() || jumps.count == 1 && !jumps.conditional)
     }
 }
