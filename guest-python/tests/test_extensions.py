@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[2] / "tests"
-CASES = sorted((TESTS / "cases/extensions").glob("*.py"))
+CASES = sorted(
+    [*(TESTS / "cases/extensions").glob("*.py"), *(TESTS / "cases/language").glob("*.py")]
+)
 
 
 def load_battery():

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use par_tests::{Package, PackageIndex, Release, TestHost, Upstream, VOCABULARY, guest, repository};
+use par_tests::{Package, PackageIndex, Release, RunningHost, TestHost, Upstream, VOCABULARY, guest, repository};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Longest time until dependencies are installed, whatever else the machine does.
 const INSTALL: Duration = Duration::from_secs(240);
 
-/// Every case there is, by the name of its extension.
-fn cases() -> Vec<(String, PathBuf)> {
-    let directory = repository().join("tests/cases/extensions");
+/// Every case in a directory of cases, by the name of its file.
+fn cases(directory: &str) -> Vec<(String, PathBuf)> {
+    let directory = repository().join("tests/cases").join(directory);
     let paths = fs_err::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let mut cases: Vec<_> = paths
         .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
@@ -36,9 +36,18 @@ async fn extensions_answer_as_they_do_outside_of_the_sandbox() {
         "brotli\njiter\nmarkupsafe\nmsgspec\norjson\normsgpack\nregex\nrpds-py\ntiktoken\nuuid-utils\nxxhash\n",
     );
     let host = TestHost::agent(&package).env("PAR_INDEX_URL", index.url()).start().await;
-    let mut wrong = Vec::new();
 
-    let cases = cases();
+    let (cases, wrong) = differences(&host, "extensions").await;
+
+    assert_eq!(cases, 12);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// How many cases there are in a directory of cases, and what an agent of `python/battery.py` answers otherwise than CPython
+/// outside of the sandbox.
+pub(crate) async fn differences(host: &RunningHost, directory: &str) -> (usize, Vec<String>) {
+    let mut wrong = Vec::new();
+    let cases = cases(directory);
     for (name, path) in &cases {
         let text = fs_err::read_to_string(path).unwrap();
         let answers = host.send(host.request(Method::POST, "/").body(text.clone())).await.json();
@@ -53,9 +62,7 @@ async fn extensions_answer_as_they_do_outside_of_the_sandbox() {
             }
         }
     }
-
-    assert_eq!(cases.len(), 12);
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    (cases.len(), wrong)
 }
 
 /// Every client asks for `br` where `brotli` is installed, and decodes it. Releases are pinned: what is asked for is theirs.

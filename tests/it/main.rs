@@ -41,6 +41,7 @@ mod ingress;
 mod installed;
 mod interrupted;
 mod killed;
+mod language;
 mod lifecycle;
 mod locked;
 mod logs;

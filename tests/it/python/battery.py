@@ -1,7 +1,7 @@
-"""Asks an extension what it makes of many inputs, and says what it answered.
+"""Asks an extension, or Python itself, what it makes of many inputs, and says what it answered.
 
-A file of `tests/cases/extensions` is code, a line `# ---`, and one expression a line. Beside it are
-the answers of CPython outside of the sandbox, with the same release of the extension. Run as
+A file of `tests/cases/extensions` or `language` is code, a line `# ---`, and one expression a line. Beside it
+are the answers of CPython outside of the sandbox, with the same release of the extension. Run as
 a program it writes the answers of the files it is given.
 """
 
